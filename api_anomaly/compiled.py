@@ -1,0 +1,100 @@
+"""How the numeric kernels are compiled, and where the machine code is kept.
+
+Numba compiles a kernel at its first call and can keep the machine code on disk. Two of its habits
+do not fit a service, so this module changes them:
+
+* Numba knows a kept file by the source of the kernel's own module only, so that a kernel that calls
+  one of another module would go stale after an upgrade. Here the folder's name holds a digest of
+  *all* kernel sources.
+* Numba gives up when the folder cannot be written. Here a read-only folder is read and never
+  written, so that code that was compiled when the image was built serves a container with a
+  read-only root. Where nothing can be read or written, every start compiles anew.
+
+The kept files are code and are trusted like the ``.pyc`` files beside them: keep them out of reach
+of others.
+"""
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numba
+from numba.core.caching import CompileResultCacheImpl, FunctionCache, UserProvidedCacheLocator
+
+_SOURCES = Path(__file__).parent
+
+
+@cache
+def source_digest() -> str:
+    """First 12 hex digits of the SHA-256 over every source that holds or feeds a kernel."""
+    digest = hashlib.sha256()
+    for path in [Path(__file__), *sorted((_SOURCES / "core").glob("*.py"))]:
+        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+@cache
+def kept_code() -> tuple[Path, bool]:
+    """The folder of the compiled kernels and whether it can be written.
+
+    ``KERNEL_CACHE_DIR`` names its parent, by default the package's ``__pycache__``.
+    """
+    named = os.environ.get("KERNEL_CACHE_DIR")
+    parent = Path(named) if named else _SOURCES / "__pycache__"
+    folder = parent / f"kernels-{source_digest()}"
+    return folder, _writable(folder)
+
+
+def _writable(folder: Path) -> bool:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError:
+        return False
+    return True
+
+
+class _Locator(UserProvidedCacheLocator):
+    """Keeps a kernel's machine code in `kept_code`, whatever its module's time stamp says."""
+
+    def __init__(self, py_func: Any, py_file: str) -> None:
+        super().__init__(py_func, py_file)  # type: ignore[no-untyped-call]
+        self._cache_path = str(kept_code()[0] / Path(py_file).stem)
+
+    def get_source_stamp(self) -> str:
+        return source_digest()
+
+    @classmethod
+    def from_function(cls, py_func: Any, py_file: str) -> "_Locator":
+        return cls(py_func, py_file)
+
+
+class _CodeOnDisk(CompileResultCacheImpl):
+    _locator_classes = [_Locator]
+
+
+class _KernelCache(FunctionCache):
+    _impl_class = _CodeOnDisk
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        try:
+            return super().load_overload(sig, target_context)  # type: ignore[no-untyped-call]
+        except Exception:  # whatever is wrong with a kept file, compiling anew is right
+            return None
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        if kept_code()[1]:
+            with suppress(OSError):  # a full disk, say; the next start compiles again
+                super().save_overload(sig, data)  # type: ignore[no-untyped-call]
+
+
+def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compile `function` for arrays: no Python objects, no GIL, IEEE arithmetic, kept on disk."""
+    compiled: Any = numba.njit(nogil=True, error_model="numpy")(function)
+    compiled._cache = _KernelCache(function)  # type: ignore[no-untyped-call]
+    return compiled  # type: ignore[no-any-return]

@@ -1,0 +1,97 @@
+"""How rare is it: tail probabilities, the threshold from the alert budget, risk and severity.
+
+The tail probability of a value is the share of ordinary logs with at least that value. It is kept
+as a ladder of quantiles, log-linear in between, and goes on exponentially beyond the last rung
+that still has a handful of logs behind it.
+"""
+
+from typing import NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from api_anomaly.compiled import kernel
+
+SEVERITIES = ("low", "medium", "high", "critical")
+#: A log that is this many times rarer than the budget has at least the severity beside it.
+_SEVERITY_STEPS = np.array([1.0, 10.0, 100.0])
+_RUNG_LOGS = 5  # logs behind the last rung, so that one outlier does not set the tail
+_RUNGS_A_DECADE = 16
+_RISK_DECADES = 6.0  # a tail probability of 1e-6 is risk 100
+
+
+class Ladder(NamedTuple):
+    """Rungs of ascending value (k,) and their evidence (k,): -ln(tail probability), ascending from
+    0 on. `slope` is evidence per value over the rarer half, and so beyond the last rung.
+    """
+
+    value: NDArray[np.float64]
+    evidence: NDArray[np.float64]
+    slope: float
+
+    @classmethod
+    def of(cls, ordinary: NDArray[np.float64]) -> Self:
+        """From the values (n,) of ordinary logs, n >= 1."""
+        last = min(0.5, _RUNG_LOGS / len(ordinary))
+        tails = np.geomspace(1.0, last, num=2 + int(-_RUNGS_A_DECADE * np.log10(last)))
+        value = np.quantile(ordinary, 1.0 - tails)
+        higher = np.append(True, np.diff(value) > 0)  # of equal rungs the most usual stays
+        value, evidence = value[higher], -np.log(tails[higher])
+        if len(value) == 1:  # all logs look alike: anything above them is beyond the ladder
+            above = value + np.maximum(1.0, np.abs(value))
+            value, evidence = np.append(value, above), np.array([0.0, -np.log(last)])
+        middle = min(int(np.searchsorted(evidence, evidence[-1] / 2.0)), len(value) - 2)
+        slope = (evidence[-1] - evidence[middle]) / (value[-1] - value[middle])
+        return cls(value, evidence, float(slope))
+
+    def evidence_of(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Evidence >= 0 of each value (n,); it grows without bound beyond the last rung."""
+        climbed = np.empty(len(values))
+        _climb(self.value, self.evidence, self.slope, values, climbed)
+        return climbed
+
+    def value_of(self, evidence: float) -> float:
+        """The value that has this evidence."""
+        if evidence <= self.evidence[-1]:
+            return float(np.interp(evidence, self.evidence, self.value))
+        return float(self.value[-1] + (evidence - self.evidence[-1]) / self.slope)
+
+
+@kernel
+def _climb(value, evidence, slope, values, climbed):  # type: ignore[no-untyped-def]
+    """Evidence of `values` (n,) into climbed (n,): linear between rungs, on by `slope` above."""
+    last = len(value) - 1
+    for i in range(len(values)):
+        here = values[i]
+        if here >= value[last]:
+            climbed[i] = evidence[last] + (here - value[last]) * slope
+        elif here <= value[0]:
+            climbed[i] = evidence[0]
+        else:
+            rung = np.searchsorted(value, here, side="right") - 1
+            part = (here - value[rung]) / (value[rung + 1] - value[rung])
+            climbed[i] = evidence[rung] + part * (evidence[rung + 1] - evidence[rung])
+
+
+class Calibration(NamedTuple):
+    """The ladder of held-out evidence and the alert budget: false alarms per ordinary log."""
+
+    ladder: Ladder
+    budget: float
+
+    def threshold(self) -> float:
+        """The evidence whose tail probability is the budget."""
+        return self.ladder.value_of(-float(np.log(self.budget)))
+
+    def risk(self, evidence: NDArray[np.float64]) -> NDArray[np.float64]:
+        """0 to 100: tail probability 1 is 0, 1e-6 and rarer is 100, linear in its logarithm."""
+        decades = self.ladder.evidence_of(evidence) / np.log(10.0)
+        risk: NDArray[np.float64] = np.minimum(100.0, 100.0 * decades / _RISK_DECADES)
+        return risk
+
+    def severity(self, evidence: NDArray[np.float64]) -> list[str]:
+        """How much rarer than the budget: not at all low, up to 10 times medium, up to 100 times
+        high, more critical.
+        """
+        rarer = self.budget * np.exp(np.minimum(500.0, self.ladder.evidence_of(evidence)))
+        return [SEVERITIES[step] for step in np.searchsorted(_SEVERITY_STEPS, rarer, side="right")]

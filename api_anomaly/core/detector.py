@@ -1,0 +1,205 @@
+"""The two verbs: `fit` learns from a history, `Detector.observe` judges logs as they come.
+
+Scores are on the wire's scale (see `model`): in [-1, 0), lower is more anomalous. A log is an
+anomaly when its score is below the threshold.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from api_anomaly.core.behaviour_pass import actor_keys, observe
+from api_anomaly.core.calibration import Calibration, Ladder
+from api_anomaly.core.columns import Columns
+from api_anomaly.core.forest import Forest
+from api_anomaly.core.memory import Memory
+from api_anomaly.core.model import Model, wire
+from api_anomaly.core.ranker import Ranker
+from api_anomaly.core.reasons import Reason, Scaler, explain
+from api_anomaly.core.rehearsal import merged, rehearse
+from api_anomaly.errors import TooFewLogs
+
+MINIMUM_LOGS = 10
+ENOUGH_HISTORY = 20  # logs of a user or its address before it can be judged by its own past
+_REHEARSALS = 3  # each with other attackers; their mean is steadier than one
+_STAGE_LOGS = 100_000  # of the latest history that attackers play on
+_COLD = 0.2  # of the training logs: what came first had no past to be judged by
+_ENOUGH_TO_REHEARSE, _FEWEST_REHEARSED, _MOST_REHEARSED = 100, 3_000, 20_000  # logs
+
+Progress = Callable[[str, float], None]
+
+
+@dataclass(frozen=True)
+class FitOptions:
+    """How to learn.
+
+    `test_size` is the share of the latest logs held out, `alert_budget` false alarms per log.
+    """
+
+    test_size: float = 0.2
+    alert_budget: float = 0.001
+    trees: int = 100
+    sample: int = 256
+    seed: int = 0
+    memory_entities: int = 1_000_000
+
+
+@dataclass(frozen=True)
+class TrainingFacts:
+    """What a training measured.
+
+    `held_out` are rows of the columns given; `threshold` is on the wire's scale.
+    """
+
+    training_samples: int
+    train_anomalies: int
+    test_anomalies: int
+    accuracy: float
+    threshold: float
+    feature_count: int
+    held_out: NDArray[np.int64]
+    held_out_flagged: NDArray[np.bool_]
+
+
+class Fitted(NamedTuple):
+    """A trained model, the memory of the history it was trained on, and what was measured."""
+
+    model: Model
+    memory: Memory
+    facts: TrainingFacts
+
+
+class Anomaly(NamedTuple):
+    """An anomalous log: its place in the batch, its score on the wire's scale and why."""
+
+    index: int  # type: ignore[assignment]  # hides tuple.index, which nobody calls
+    score: float
+    risk: float
+    severity: str
+    reasons: tuple[Reason, ...]
+
+
+@dataclass(frozen=True)
+class Verdicts:
+    """n scores on the wire's scale, the threshold used, the anomalies, and the share of logs
+    with enough history.
+    """
+
+    scores: NDArray[np.float64]
+    threshold: float
+    anomalies: tuple[Anomaly, ...]
+    confidence: float
+
+
+def fit(columns: Columns, options: FitOptions, progress: Progress | None = None) -> Fitted:
+    """Learn from n logs in any order.
+
+    Raises TooFewLogs under 10. A few seconds, and about 15 microseconds a log.
+    """
+    tell = progress or (lambda _step, _done: None)
+    if len(columns) < MINIMUM_LOGS:
+        raise TooFewLogs(f"Training needs at least {MINIMUM_LOGS} logs, got {len(columns)}.")
+    order = columns.in_time_order()
+    columns = columns.take(order)
+    memory = Memory.empty(options.memory_entities)
+    tell("behaviours", 0.0)
+    rows = observe(memory, columns).rows
+    cut = min(len(rows) - 1, max(1, round(len(rows) * (1.0 - options.test_size))))
+    tell("forest", 0.3)
+    cold = int(_COLD * cut)
+    warm = rows[cold:cut]
+    forest = Forest.grow_trimmed(rows[:cut], options.trees, options.sample, options.seed)
+    rarity = Ladder.of(forest.suspicion(warm))
+    tell("rehearsal", 0.5)
+    ranker = _rehearsed_ranker(columns.take(np.arange(cold, cut)), warm, options)
+    hostility = ranker and Ladder.of(ranker.log_odds(warm))
+    tell("calibration", 0.9)
+    uncalibrated = Calibration(rarity, options.alert_budget)
+    model = Model(forest, rarity, ranker, hostility, uncalibrated, Scaler.of(rows[:cut]))
+    evidence = model.evidence(rows)
+    model = replace(model, calibration=Calibration(Ladder.of(evidence[cut:]), options.alert_budget))
+    return Fitted(model, memory, _facts(model, evidence, order, cut))
+
+
+def _rehearsed_ranker(
+    history: Columns, own: NDArray[np.float32], options: FitOptions
+) -> Ranker | None:
+    """The second stage: attacks rehearsed among `history`, told from its behaviours `own` (n, d).
+
+    None where there is no stage to rehearse on.
+    """
+    if len(history) < _ENOUGH_TO_REHEARSE:
+        return None
+    actors = actor_keys(history)
+    latest = history.take(np.arange(max(0, len(history) - _STAGE_LOGS), len(history)))
+    logs = min(_MOST_REHEARSED, max(_FEWEST_REHEARSED, len(latest) // 5))
+    rehearsals = []
+    for seed in range(options.seed, options.seed + _REHEARSALS):
+        rehearsed = rehearse(latest, actors[-len(latest) :], logs, seed)
+        if rehearsed is None:
+            return None
+        both, place = merged(latest, rehearsed)
+        rehearsals.append(observe(Memory.empty(options.memory_entities), both).rows[place])
+    return Ranker.train(own, actors, rehearsals, options.seed)
+
+
+def _facts(
+    model: Model, evidence: NDArray[np.float64], order: NDArray[np.int64], cut: int
+) -> TrainingFacts:
+    flagged = wire(evidence) < model.threshold
+    return TrainingFacts(
+        training_samples=len(order),
+        train_anomalies=int(flagged[:cut].sum()),
+        test_anomalies=int(flagged[cut:].sum()),
+        accuracy=float(1.0 - flagged[cut:].mean()),
+        threshold=model.threshold,
+        feature_count=model.feature_count,
+        held_out=order[cut:],
+        held_out_flagged=flagged[cut:],
+    )
+
+
+class Detector:
+    """A model at work with a memory. Not thread-safe: its owner lets one call in at a time."""
+
+    def __init__(self, model: Model, memory: Memory) -> None:
+        self.model = model
+        self.memory = memory
+
+    def observe(
+        self, columns: Columns, threshold: float | None = None, remember: bool = True
+    ) -> Verdicts:
+        """Judge n logs in the order given, each against the past before it; then remember them,
+        unless told not to.
+
+        `threshold` is on the wire's scale; None is the model's own. An empty batch gives empty
+        verdicts.
+        """
+        limit = self.model.threshold if threshold is None else threshold
+        seen = observe(self.memory, columns, remember)
+        evidence = self.model.evidence(seen.rows)
+        scores = wire(evidence)
+        found = np.flatnonzero(scores < limit)
+        confidence = float((seen.history >= ENOUGH_HISTORY).mean()) if len(columns) else 0.0
+        return Verdicts(
+            scores, limit, self._anomalies(found, evidence[found], seen.rows[found]), confidence
+        )
+
+    def _anomalies(
+        self, found: NDArray[np.int64], evidence: NDArray[np.float64], rows: NDArray[np.float32]
+    ) -> tuple[Anomaly, ...]:
+        if len(found) == 0:
+            return ()
+        calibration = self.model.calibration
+        risks, severities = calibration.risk(evidence), calibration.severity(evidence)
+        reasons = explain(rows, self.model.scaler, self.model)
+        scores = wire(evidence)
+        return tuple(
+            Anomaly(int(index), float(score), round(float(risk), 1), severity, reason)
+            for index, score, risk, severity, reason in zip(
+                found, scores, risks, severities, reasons, strict=True
+            )
+        )

@@ -1,0 +1,208 @@
+"""What each user, address and endpoint did lately: bounded, one writer, snapshot and restore.
+
+A user or an address is one fixed-size record (`ACTOR`): decaying counts at a few half-lives and
+small forgetting sets. An endpoint is one (`ENDPOINT`): decayed status counts and running moments
+of latency and sizes. Records of two memories can be merged, so replicas can share them one day.
+What all users share (the endpoints, `SHARED`, the transitions) ages by count and weighs every
+user's voice down as it gets louder, so no single actor owns it.
+
+What it does not promise: an entity that was pushed out by the bound is new again when it comes
+back; a set that forgets may take a new item for a known one (see `sketches`); nothing is
+encrypted, but no text is kept either: only 64-bit keys.
+"""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from api_anomaly.core.columns import METHODS
+from api_anomaly.core.tables import EVICTIONS, USED, Table, copy_known, empty_table, read_in
+
+#: What is counted for every actor besides its requests, at the last three of `windows.HALF_LIVES`.
+COUNTERS = (
+    "client_errors",  # status 400..499
+    "denied",  # 401 and 403
+    "missing",  # 404
+    "server_errors",  # 500..599
+    "writes",  # POST, PUT, PATCH, DELETE
+    "kilobytes",  # of responses
+    "seconds",  # of response time
+    "new_endpoints",  # templates that the actor had not met lately
+    "new_objects",  # whole endpoints that it had not met lately
+    "new_partners",  # addresses of a user, users of an address
+    "failed_partners",  # those of them that were denied
+    "new_agents",  # user-agent families
+    "odd_statuses",  # bits by which statuses surprised among users of the same agent family
+    "odd_writes",  # the same for writes
+    "odd_endpoints",  # the same for endpoint templates
+    "failed_writes",  # writes answered with 4xx
+)
+STATUS_CLASSES = ("success", "redirect", "client error", "denied", "not found", "server error")
+NOVELTIES = ("endpoint", "address", "network", "agent")
+TRANSITIONS = 1 << 17
+
+ACTOR = np.dtype(
+    [
+        ("key", "u8"),
+        ("last", "f8"),
+        ("first", "f8"),
+        ("place", "u8"),  # key of the last endpoint template
+        ("number", "f8"),  # last number in an endpoint
+        ("templates", "u8", (2, 2)),
+        ("objects", "u8", (2, 2)),
+        ("partners", "u8", (2, 2)),
+        ("agents", "u8", (2, 1)),
+        ("requests", "f4", (4,)),
+        ("counts", "f4", (len(COUNTERS), 3)),
+        ("gap_mean", "f4"),  # running mean and variance of log(1 + seconds between logs)
+        ("gap_variance", "f4"),
+        ("sequential", "f4"),  # running share of steps by the same small number
+        ("wandering", "f4"),  # running mean surprise of its transitions, bits
+        ("seen", "u4"),  # logs ever
+        ("hours", "u1", (24,)),  # in how many hours of activity, by hour of the day (UTC)
+        ("days", "u1", (7,)),  # the same by day of the week, Monday first
+        ("hour", "u1"),  # hour of the week of the last count in `hours`, 255 at first
+    ],
+    align=True,
+)
+# What all users share is held in float64: voices of a millionth must still count among thousands.
+ENDPOINT = np.dtype(
+    [
+        ("key", "u8"),
+        ("last", "f8"),
+        ("voices", "f8"),  # sum of voices, which ages with everybody's
+        ("weight", "f8"),  # the same, of the next two, which age by themselves
+        ("statuses", "f8", (len(STATUS_CLASSES),)),
+        ("writes", "f8"),
+        # (latency, request size, response size) x (weight, mean, variance), all of log
+        ("moments", "f8", (3, 3)),
+        ("seen", "u4"),
+    ],
+    align=True,
+)
+SHARED = np.dtype(
+    [
+        ("weight", "f8"),  # sum of voices
+        ("statuses", "f8", (len(STATUS_CLASSES),)),
+        ("methods", "f8", (len(METHODS),)),
+        ("writes", "f8"),
+        ("settled", "f8"),  # voices of users with enough history to be surprised by novelty
+        ("novelties", "f8", (len(NOVELTIES),)),
+    ],
+    align=True,
+)
+
+
+class State(NamedTuple):
+    """The arrays that the behaviour pass reads and writes."""
+
+    actors: Table
+    endpoints: Table
+    shared: NDArray[Any]
+    transitions: NDArray[np.float64]
+
+
+class Memory:
+    """The pasts of at most `entities` users and addresses, and a sixteenth as many endpoints."""
+
+    #: Digest of the records' layout; a snapshot of another layout cannot be restored.
+    schema = hashlib.sha256(
+        repr((ACTOR.descr, ENDPOINT.descr, SHARED.descr, TRANSITIONS)).encode()
+    ).hexdigest()[:16]
+    _CHUNK = 65_536
+
+    def __init__(self, state: State) -> None:
+        self.state = state
+
+    @classmethod
+    def empty(cls, entities: int = 1_000_000) -> Self:
+        """No past at all. `entities` >= 16; the arrays are zero pages until they are used."""
+        actors = empty_table(ACTOR, max(16, entities))
+        endpoints = empty_table(ENDPOINT, max(1_024, entities // 16))
+        return cls(State(actors, endpoints, np.zeros(1, SHARED), np.zeros(TRANSITIONS)))
+
+    @property
+    def entities(self) -> dict[str, int]:
+        """How many actors (users and addresses) and endpoints are remembered."""
+        return {
+            "actors": int(self.state.actors.state[USED]),
+            "endpoints": int(self.state.endpoints.state[USED]),
+        }
+
+    @property
+    def capacity(self) -> int:
+        """How many actors can be remembered."""
+        return len(self.state.actors.records)
+
+    @property
+    def evictions(self) -> int:
+        """How many actors and endpoints have been forgotten to make room."""
+        return int(self.state.actors.state[EVICTIONS] + self.state.endpoints.state[EVICTIONS])
+
+    def scratch(self, actors: NDArray[np.uint64], endpoints: NDArray[np.uint64]) -> "Memory":
+        """A small memory of its own that holds copies of the given keys' pasts; O(keys)."""
+        copy = Memory(
+            State(
+                empty_table(ACTOR, max(16, len(actors))),
+                empty_table(ENDPOINT, max(16, len(endpoints))),
+                self.state.shared.copy(),
+                self.state.transitions.copy(),
+            )
+        )
+        copy_known(self.state.actors, copy.state.actors, actors)
+        copy_known(self.state.endpoints, copy.state.endpoints, endpoints)
+        return copy
+
+    def sections(self) -> Iterator[tuple[str, NDArray[Any]]]:
+        """Named copies of all there is, a chunk of records at a time: logs may join in between."""
+        for name, table in (("actors", self.state.actors), ("endpoints", self.state.endpoints)):
+            start = 0
+            while start < table.state[USED]:
+                stop = min(start + self._CHUNK, int(table.state[USED]))
+                yield f"{name}.{start // self._CHUNK}", table.records[start:stop].copy()
+                start = stop
+        yield "shared", self.state.shared.copy()
+        yield "transitions", self.state.transitions.copy()
+
+    @classmethod
+    def restore(cls, sections: Mapping[str, NDArray[Any]], entities: int = 1_000_000) -> Self:
+        """A memory from `sections`; with less room than they need, the latest seen stay."""
+        memory = cls.empty(entities)
+        for name, table in (("actors", memory.state.actors), ("endpoints", memory.state.endpoints)):
+            chunks = [rows for key, rows in sections.items() if key.startswith(f"{name}.")]
+            if chunks:
+                rows = np.concatenate(chunks)
+                read_in(table, rows[np.argsort(rows["last"], kind="stable")])
+        memory.state.shared[:] = sections["shared"]
+        memory.state.transitions[:] = sections["transitions"]
+        return memory
+
+    def merge_newer(self, other: "Memory") -> None:
+        """Take from `other` each actor and endpoint that it saw later than this memory did.
+
+        With less room than both need, the latest seen stay. What all users share stays this
+        memory's own; an endpoint brings its share of the voices along.
+        """
+        read_in(self.state.actors, _latest(self.state.actors, other.state.actors))
+        endpoints = _latest(self.state.endpoints, other.state.endpoints)
+        if len(endpoints):
+            endpoints["voices"] *= self.state.shared["weight"] / other.state.shared["weight"]
+            read_in(self.state.endpoints, endpoints)
+
+
+def _latest(mine: Table, theirs: Table) -> NDArray[Any]:
+    """Copies of `theirs`, oldest first, without those for which `mine` has no room."""
+    rows = theirs.records[: theirs.state[USED]]
+    rows = rows[np.argsort(rows["last"], kind="stable")]
+    known = mine.records[: mine.state[USED]]
+    new = ~np.isin(rows["key"], known["key"])
+    surplus = len(known) + int(new.sum()) - len(mine.records)
+    if surplus <= 0:
+        return rows
+    seen = np.concatenate([known["last"], rows["last"][new]])
+    too_old = np.partition(seen, surplus - 1)[surplus - 1]
+    room: NDArray[Any] = rows[~new | (rows["last"] > too_old)]
+    return room

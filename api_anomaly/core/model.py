@@ -1,0 +1,122 @@
+"""What a training leaves behind: all that scoring needs besides the memory.
+
+This is where evidence (inside: higher is more anomalous) becomes the wire's `anomaly_score`
+(scikit-learn's ``score_samples`` scale: in [-1, 0), lower is more anomalous).
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from api_anomaly.core.behaviours import NAMES, SCHEMA
+from api_anomaly.core.calibration import Calibration, Ladder
+from api_anomaly.core.forest import Forest
+from api_anomaly.core.ranker import Ranker
+from api_anomaly.core.reasons import Scaler
+from api_anomaly.core.trees import Trees
+from api_anomaly.errors import ModelIncompatible
+
+_NEUTRAL = float(np.log(2.0))  # evidence of the median log
+#: Weight of rarity beside a hostility of weight 1. Abuse is what a team is woken for; what is only
+#: rare counts less, and decides alone where nothing could be rehearsed.
+_RARITY_WEIGHT = 0.25
+
+
+@dataclass(frozen=True)
+class Model:
+    """All that scoring needs besides the memory.
+
+    The evidence against a log is the weighted mean of two: how rare its behaviours are (forest)
+    and how hostile (ranker; None when there was nothing to rehearse on), each as -ln of its tail
+    probability in the team's own traffic.
+    """
+
+    forest: Forest
+    rarity: Ladder
+    ranker: Ranker | None
+    hostility: Ladder | None
+    calibration: Calibration
+    scaler: Scaler
+
+    feature_schema = SCHEMA
+    feature_count = len(NAMES)
+
+    @cached_property
+    def threshold(self) -> float:
+        """The model's own threshold on the wire's scale."""
+        return float(wire(np.array([self.calibration.threshold()]))[0])
+
+    @property
+    def alert_budget(self) -> float:
+        """False alarms per ordinary log that the threshold was set for."""
+        return self.calibration.budget
+
+    def evidence(self, rows: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Evidence (n,) >= 0 against behaviours (n, d)."""
+        rare = self.rarity.evidence_of(self.forest.suspicion(rows))
+        if self.ranker is None or self.hostility is None:
+            return rare
+        hostile = self.hostility.evidence_of(self.ranker.log_odds(rows))
+        return (_RARITY_WEIGHT * rare + hostile) / (_RARITY_WEIGHT + 1.0)
+
+    def parts(self) -> dict[str, dict[str, Any]]:
+        """The model as plain dicts of arrays and numbers, one for each file that keeps it."""
+        forest = {
+            "schema": SCHEMA,
+            "forest": plain(self.forest),
+            "rarity": plain(self.rarity),
+            "ranker": plain(self.ranker),
+            "hostility": plain(self.hostility),
+            "calibration": plain(self.calibration),
+        }
+        return {
+            "isolation_forest": forest,
+            "scaler": {"schema": SCHEMA, "scaler": plain(self.scaler)},
+        }
+
+    @classmethod
+    def from_parts(cls, parts: dict[str, dict[str, Any]]) -> Self:
+        """The model back from `parts`.
+
+        Raises ModelIncompatible for parts of another release's behaviours.
+        """
+        try:
+            forest, scaler = parts["isolation_forest"], parts["scaler"]
+            if forest["schema"] != SCHEMA or scaler["schema"] != SCHEMA:
+                raise ModelIncompatible(
+                    "The model was trained on other behaviours than this release has. Train again."
+                )
+            ranker, hostility = forest["ranker"], forest["hostility"]
+            return cls(
+                Forest(Trees(**forest["forest"]["trees"]), forest["forest"]["usual_path"]),
+                Ladder(**forest["rarity"]),
+                ranker and Ranker(Trees(**ranker["trees"]), ranker["baseline"]),
+                hostility and Ladder(**hostility),
+                Calibration(
+                    Ladder(**forest["calibration"]["ladder"]), forest["calibration"]["budget"]
+                ),
+                Scaler(**scaler["scaler"]),
+            )
+        except (KeyError, TypeError) as error:
+            raise ModelIncompatible(
+                "The model's parts are not those of this release. Train again."
+            ) from error
+
+
+def plain(value: Any) -> Any:
+    """Named tuples as plain dicts, all the way down."""
+    if hasattr(value, "_asdict"):
+        return {name: plain(part) for name, part in value._asdict().items()}
+    return value
+
+
+def wire(evidence: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Evidence (n,) as scores of the wire: in [-1, 0), lower is more anomalous.
+
+    The median log has an evidence of about ln 2, and so -0.5: the neutral point of scikit-learn's
+    scale.
+    """
+    return -np.clip(evidence / (evidence + _NEUTRAL), 1e-9, 1.0)

@@ -1,0 +1,112 @@
+"""Decision trees as flat arrays, walked by one compiled kernel: how forest and ranker score.
+
+A row at node i goes to ``left[i]``, plus one if ``x[feature[i]] > threshold[i]``; a leaf leads to
+itself, so that every walk takes the same number of steps and needs no branch. Thresholds are
+rounded down to float32, which changes no comparison because the rows are float32.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from api_anomaly.compiled import kernel
+
+_BLOCK = 8  # rows walked in turn, so that their memory accesses overlap
+
+
+class Tree(NamedTuple):
+    """One tree's k nodes, the root first and a parent before its children.
+
+    `left` < 0 marks a leaf, `value` is what a leaf gives.
+    """
+
+    left: NDArray[Any]
+    right: NDArray[Any]
+    feature: NDArray[Any]
+    threshold: NDArray[np.float64]
+    value: NDArray[np.float64]
+
+
+class Trees(NamedTuple):
+    """All trees' nodes in one set of arrays: each tree breadth first, two children side by side."""
+
+    feature: NDArray[np.int32]
+    threshold: NDArray[np.float32]
+    left: NDArray[np.int32]
+    value: NDArray[np.float64]
+    roots: NDArray[np.int32]
+    depth: int
+
+    def sums(self, rows: NDArray[np.float32]) -> NDArray[np.float64]:
+        """The sum of the leaves' values over all trees, for each row (n, d)."""
+        sums = np.zeros(len(rows))
+        nodes = (self.feature, self.threshold, self.left, self.value)
+        _walk(*nodes, self.roots, self.depth, rows, sums)
+        return sums
+
+
+def flatten(trees: list[Tree]) -> Trees:
+    """The flat form of `trees` (at least one)."""
+    flats, roots, total, deepest = [], [], 0, 0
+    for tree in trees:
+        flat, depth = _breadth_first(tree, total)
+        flats.append(flat)
+        roots.append(total)
+        total += len(tree.left)
+        deepest = max(deepest, depth)
+    feature, threshold, left, value = (np.concatenate(part) for part in zip(*flats, strict=True))
+    return Trees(feature, threshold, left, value, np.array(roots, np.int32), deepest)
+
+
+def depths(tree: Tree) -> NDArray[np.int64]:
+    """Depth of each node (k,); the root's is 0."""
+    found = np.zeros(len(tree.left), np.int64)
+    for node in np.flatnonzero(tree.left >= 0):
+        found[[tree.left[node], tree.right[node]]] = found[node] + 1
+    return found
+
+
+def _breadth_first(tree: Tree, start: int) -> tuple[tuple[NDArray[Any], ...], int]:
+    """One tree's arrays breadth first, its nodes numbered from `start`, and its depth."""
+    order = [0]
+    left = np.empty(len(tree.left), np.int32)
+    for place, node in enumerate(order):  # grows while it is read: a queue
+        if tree.left[node] < 0:
+            left[place] = start + place
+            continue
+        left[place] = start + len(order)
+        order += [int(tree.left[node]), int(tree.right[node])]
+    nodes = np.array(order)
+    leaf = tree.left[nodes] < 0
+    threshold = np.where(leaf, np.inf, _rounded_down(tree.threshold[nodes])).astype(np.float32)
+    feature = np.where(leaf, 0, tree.feature[nodes]).astype(np.int32)
+    value = np.where(leaf, tree.value[nodes], 0.0)
+    return (feature, threshold, left, value), int(depths(tree).max())
+
+
+def _rounded_down(values: NDArray[np.float64]) -> NDArray[np.float32]:
+    """The largest float32 not above each value: for every float32 x, ``x <= value`` and
+    ``x <= rounded`` agree.
+    """
+    rounded = values.astype(np.float32)
+    below = np.nextafter(rounded, np.float32(-np.inf))
+    return np.where(rounded.astype(np.float64) > values, below, rounded)
+
+
+@kernel
+def _walk(  # type: ignore[no-untyped-def]
+    feature, threshold, left, value, roots, depth, rows, sums
+):
+    """Add up the leaves over all trees into sums (n,), for every row in the trees' order."""
+    places = np.empty(_BLOCK, np.int32)
+    for first in range(0, len(rows), _BLOCK):
+        count = min(_BLOCK, len(rows) - first)
+        for root in roots:
+            places[:] = root
+            for _ in range(depth):
+                for k in range(count):
+                    place = places[k]
+                    places[k] = left[place] + (rows[first + k, feature[place]] > threshold[place])
+            for k in range(count):
+                sums[first + k] += value[places[k]]
