@@ -1,0 +1,182 @@
+"""The shapes of the answers, as OpenAPI shows them, and the encoding of the one that must be fast.
+
+Optional fields come only when asked for. Times are ISO 8601 in UTC.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Literal, NotRequired
+
+import msgspec
+from typing_extensions import TypedDict
+
+from api_anomaly.core.detector import Anomaly, Verdicts
+from api_anomaly.service.decode import known
+from api_anomaly.service.schemas import Log
+
+
+class Health(TypedDict):
+    """GET /health."""
+
+    status: Literal["healthy"]
+    timestamp: str
+    version: str
+    model_loaded: bool
+
+
+class ReasonAnswer(TypedDict):
+    """Why: a behaviour, its value, what is usual, in its own unit, and a sentence."""
+
+    feature: str
+    value: float | None
+    usual: float | None
+    text: str
+
+
+class AnomalyAnswer(TypedDict):
+    """An anomalous log: its place in the batch, its own fields, and the verdict with reasons."""
+
+    log_index: int
+    timestamp: str
+    user_id: str | None
+    endpoint: str
+    method: str
+    status_code: int
+    response_time: float | None
+    ip_address: str | None
+    anomaly_score: float
+    severity: Literal["low", "medium", "high", "critical"]
+    risk: float
+    reasons: list[ReasonAnswer]
+
+
+class DetectAnswer(TypedDict):
+    """POST /detect. Scores are in [-1, 0), lower is more anomalous."""
+
+    anomalies: list[AnomalyAnswer]
+    total_logs: int
+    anomaly_count: int
+    anomaly_rate: float
+    model_confidence: float
+    model_version: str
+    threshold: float
+    scores: NotRequired[list[float]]
+
+
+class TrainAnswer(TypedDict):
+    """POST /train. Accuracy, precision and recall are measured on the held-out logs."""
+
+    status: Literal["success"]
+    message: str
+    training_samples: int
+    train_anomalies: int
+    test_anomalies: int
+    model_accuracy: float
+    held_out_precision: float | None
+    held_out_recall: float | None
+    timestamp: str
+    model_version: str
+    threshold: float
+    feature_count: int
+    duration_seconds: float
+
+
+class LoadAnswer(TypedDict):
+    """POST /load-model."""
+
+    status: Literal["success"]
+    message: str
+    model_version: str
+
+
+class MemoryStatus(TypedDict):
+    """What is remembered. `snapshot_age_seconds` is null until the memory was kept once."""
+
+    entities: dict[str, int]
+    capacity: int
+    evictions: int
+    snapshot_age_seconds: float | None
+
+
+class LastTraining(TypedDict):
+    """How the last training of this process ended; `error` is a code."""
+
+    outcome: Literal["success", "failed"]
+    error: str | None
+    timestamp: str
+
+
+class StatusAnswer(TypedDict):
+    """GET /status. Without a model its facts are null and `feature_count` is 0."""
+
+    is_trained: bool
+    training_date: str | None
+    model_accuracy: float | None
+    feature_count: int
+    model_version: str | None
+    threshold: float | None
+    training_samples: int | None
+    held_out_precision: float | None
+    held_out_recall: float | None
+    alert_budget: float | None
+    training_running: bool
+    last_training: LastTraining | None
+    memory: MemoryStatus | None
+    versions: list[str]
+
+
+class Fault(TypedDict):
+    """One fault of a body; `loc` names the log: ["body", "logs", 7, "status_code"]."""
+
+    type: str
+    loc: list[str | int]
+    msg: str
+    input: NotRequired[Any]
+
+
+class Refused(TypedDict):
+    """Every error but 422."""
+
+    detail: str
+    code: str
+
+
+class RefusedBody(TypedDict):
+    """A 422: up to 100 faults, and how many `more` there are."""
+
+    detail: list[Fault]
+    code: str
+    more: NotRequired[int]
+
+
+def detection_json(logs: Sequence[Log], verdicts: Verdicts, version: str, scores: bool) -> bytes:
+    """The body of a DetectAnswer."""
+    total, count = len(logs), len(verdicts.anomalies)
+    answer: dict[str, Any] = {
+        "anomalies": [_anomaly(logs[anomaly.index], anomaly) for anomaly in verdicts.anomalies],
+        "total_logs": total,
+        "anomaly_count": count,
+        "anomaly_rate": count / total if total else 0.0,
+        "model_confidence": verdicts.confidence,
+        "model_version": version,
+        "threshold": verdicts.threshold,
+    }
+    if scores:
+        answer["scores"] = verdicts.scores.tolist()
+    return msgspec.json.encode(answer)
+
+
+def _anomaly(log: Log, anomaly: Anomaly) -> dict[str, Any]:
+    return {
+        "log_index": anomaly.index,
+        "timestamp": log.timestamp.isoformat(),
+        "user_id": log.user_id,
+        "endpoint": log.endpoint,
+        "method": log.method,
+        "status_code": log.status_code,
+        "response_time": known(log.response_time),
+        "ip_address": log.ip_address,
+        "anomaly_score": anomaly.score,
+        "severity": anomaly.severity,
+        "risk": anomaly.risk,
+        "reasons": [reason._asdict() for reason in anomaly.reasons],
+    }

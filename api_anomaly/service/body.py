@@ -1,0 +1,99 @@
+"""Reading a request's body: never more than the limit, sent or inflated."""
+
+import zlib
+from collections.abc import Iterable
+from typing import Final
+
+from starlette.requests import ClientDisconnect
+from starlette.types import Receive
+
+from api_anomaly.service.refusals import BodyTooLarge, EncodingBroken, EncodingUnknown
+from api_anomaly.service.threads import in_thread
+
+_SLICE: Final = 64 * 1024
+#: Compressed bytes that are inflated on the event loop; more of them go to a thread.
+_INLINE = 4 * 1024
+#: Parts of one gzip body. Real writers make one, blocked ones a few; a million empty ones are an
+#: attack.
+_MOST_PARTS = 4_096
+
+
+async def read_body(
+    headers: Iterable[tuple[bytes, bytes]], receive: Receive, most_bytes: int
+) -> bytes:
+    """The body, inflated when it came as gzip.
+
+    Raises BodyTooLarge above `most_bytes`, EncodingUnknown, EncodingBroken and ClientDisconnect.
+    """
+    length, encoding = b"", b""
+    for name, value in headers:
+        if name == b"content-length":
+            length = value
+        elif name == b"content-encoding":
+            encoding = value.strip().lower()
+    if encoding not in (b"", b"identity", b"gzip", b"x-gzip"):
+        raise EncodingUnknown("Only gzip is known as Content-Encoding.")
+    if length.isdigit() and int(length) > most_bytes:
+        raise _too_large(most_bytes)
+    body = await _received(receive, most_bytes)
+    if not encoding.endswith(b"gzip"):
+        return body
+    if len(body) <= _INLINE:
+        return inflate(body, most_bytes)
+    return await in_thread(inflate, body, most_bytes)
+
+
+async def _received(receive: Receive, most_bytes: int) -> bytes:
+    parts: list[bytes] = []
+    size = 0
+    more = True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect()
+        part = message.get("body", b"")
+        size += len(part)
+        if size > most_bytes:
+            raise _too_large(most_bytes)
+        parts.append(part)
+        more = message.get("more_body", False)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def inflate(body: bytes, most_bytes: int) -> bytes:
+    """`body` out of gzip (RFC 1952), made a slice at a time so that a bomb stops at the limit."""
+    inflated: list[bytes] = []
+    room = most_bytes
+    left = memoryview(body)
+    for _ in range(_MOST_PARTS):
+        stream = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+        while not stream.eof:
+            given = stream.unconsumed_tail or bytes(left[:_SLICE])
+            left = left if stream.unconsumed_tail else left[_SLICE:]
+            piece = _decompressed(stream, given, min(_SLICE, room + 1))
+            inflated.append(piece)
+            room -= len(piece)
+            if room < 0:
+                raise _too_large(most_bytes)
+            if not given and not piece:
+                raise EncodingBroken("The body ends before its gzip stream does.")
+        left = body_after(body, left, stream.unused_data)
+        if not left:
+            return b"".join(inflated)
+    raise EncodingBroken("The body consists of too many gzip parts.")
+
+
+def body_after(body: bytes, left: memoryview, unused: bytes) -> memoryview:
+    """What follows a finished gzip part: the unused end of its last slice, and all that is left."""
+    return memoryview(body)[len(body) - len(left) - len(unused) :]
+
+
+def _decompressed(stream: "zlib._Decompress", data: bytes, most: int) -> bytes:
+    try:
+        return stream.decompress(data, most)
+    except zlib.error as error:
+        raise EncodingBroken("The body is not gzip, although its header says so.") from error
+
+
+def _too_large(most_bytes: int) -> BodyTooLarge:
+    return BodyTooLarge(f"At most {most_bytes} bytes fit into one request, also after inflating.")

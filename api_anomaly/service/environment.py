@@ -1,0 +1,93 @@
+"""Reading settings from environment variables: parsers, and errors that name the variable."""
+
+import math
+from collections.abc import Callable
+from dataclasses import field
+from typing import Any
+
+Parser = Callable[[str], Any]
+_LEVELS = ("TRACE", "DEBUG", "INFO", "SUCCESS", "WARNING", "ERROR", "CRITICAL")
+
+
+class SettingsError(ValueError):
+    """A setting that cannot be used. The sentence names the variable and says what is expected."""
+
+
+def setting(
+    name: str, default: Any, parse: Parser, group: str, meaning: str, shown: str = ""
+) -> Any:
+    """A dataclass field read from the variable `name`.
+
+    `parse` raises ValueError with what it expects ("a whole number from 1 to 5"). `shown` describes
+    a default that is made at first start. Secrets stay out of the settings' repr.
+    """
+    entry = {"name": name, "parse": parse, "group": group, "meaning": meaning, "shown": shown}
+    return field(default=default, repr=not isinstance(parse, Secrets), metadata=entry)
+
+
+def parsed(name: str, parse: Parser, text: str) -> Any:
+    """`text` as `parse` reads it. Raises SettingsError; a secret is never repeated in it."""
+    try:
+        return parse(text)
+    except ValueError as error:
+        given = "a value that cannot be used" if isinstance(parse, Secrets) else repr(text)
+        raise SettingsError(f"{name} is {given}, but must be {error}.") from None
+
+
+def whole(least: int, most: int) -> Parser:
+    """A whole number in [least, most]."""
+
+    def parse(text: str) -> int:
+        plain = text.isascii() and text.removeprefix("-").isdigit() and len(text) <= 18
+        if not plain or not least <= int(text) <= most:
+            raise ValueError(f"a whole number from {least} to {most}")
+        return int(text)
+
+    return parse
+
+
+def between(low: float, high: float) -> Parser:
+    """A finite number in (low, high)."""
+
+    def parse(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not low < value < high:
+            raise ValueError(f"a number above {low:g} and below {high:g}")
+        return value
+
+    return parse
+
+
+def level(text: str) -> str:
+    """The name of a level of the journal."""
+    if text.upper() not in _LEVELS:
+        raise ValueError(f"one of {', '.join(_LEVELS)}")
+    return text.upper()
+
+
+def one_worker(text: str) -> int:
+    """The number 1."""
+    if text != "1":
+        raise ValueError(
+            "1: what users did lately is remembered inside the process, so each of several workers"
+            " would see only a part of every user"
+        )
+    return 1
+
+
+class Secrets:
+    """One or more secrets separated by commas, each of at least `shortest` printable characters."""
+
+    def __init__(self, shortest: int) -> None:
+        self._shortest = shortest
+
+    def __call__(self, text: str) -> tuple[str, ...]:
+        secrets = tuple(part.strip() for part in text.split(",") if part.strip())
+        if not secrets or any(len(secret) < self._shortest for secret in secrets):
+            raise ValueError(f"secrets of at least {self._shortest} characters, comma-separated")
+        if any(not secret.isascii() or not secret.isprintable() for secret in secrets):
+            raise ValueError("printable ASCII characters")
+        return secrets

@@ -1,0 +1,45 @@
+"""The parts of one running service, wired once at start and passed on in the lifespan's state."""
+
+from dataclasses import dataclass
+
+from starlette.requests import Request
+
+from api_anomaly.service.auth import Tokens
+from api_anomaly.service.decode import Decoder
+from api_anomaly.service.journal import Journal
+from api_anomaly.service.metrics import Metrics
+from api_anomaly.service.retries import Retries
+from api_anomaly.service.serving import Serving
+from api_anomaly.service.settings import Settings
+from api_anomaly.service.snapshots import Snapshots
+from api_anomaly.service.training import Training
+from api_anomaly.vault.store import Vault
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Everything a route may use."""
+
+    settings: Settings
+    tokens: Tokens
+    decoder: Decoder
+    vault: Vault
+    serving: Serving
+    training: Training
+    snapshots: Snapshots
+    retries: Retries
+    metrics: Metrics
+    journal: Journal
+
+
+def parts_of(request: Request) -> Parts:
+    """The parts of the service that got `request`."""
+    parts: Parts = request.scope["state"]["parts"]
+    return parts
+
+
+def parts_for(request: Request) -> Parts:
+    """The same, for a caller with a valid token only. Raises Unauthorized."""
+    parts = parts_of(request)
+    parts.tokens.check(request.scope["headers"])
+    return parts

@@ -1,0 +1,185 @@
+"""The endpoints. Each reads its bytes itself, so that a refused caller costs nothing and a body is
+parsed once, and each answers with encoded bytes."""
+
+import time
+from collections import Counter
+from datetime import UTC, datetime
+from functools import partial
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api_anomaly import __version__
+from api_anomaly.service.answers import (
+    Health,
+    LastTraining,
+    LoadAnswer,
+    MemoryStatus,
+    StatusAnswer,
+    TrainAnswer,
+    detection_json,
+)
+from api_anomaly.service.body import read_body
+from api_anomaly.service.decode import Detection
+from api_anomaly.service.metrics import CONTENT_TYPE
+from api_anomaly.service.parts import Parts, parts_for, parts_of
+from api_anomaly.service.refusals import json_response
+from api_anomaly.service.retries import retry_key
+from api_anomaly.service.serving import Served
+from api_anomaly.service.threads import in_thread
+from api_anomaly.vault.manifest import Manifest
+
+#: Bytes of a log in JSON, about: what lets the size of a body stand for the time to decode it.
+_LOG_BYTES = 400
+_JSON = "application/json"
+
+
+async def health(request: Request) -> Response:
+    """Whether the process serves. Never touches the model, and needs no token."""
+    answer: Health = {
+        "status": "healthy",
+        "timestamp": datetime.now(UTC).isoformat(),
+        "version": __version__,
+        "model_loaded": parts_of(request).serving.served is not None,
+    }
+    return json_response(answer)
+
+
+async def metrics(request: Request) -> Response:
+    """Metrics in Prometheus' text format. Needs no token."""
+    parts = parts_of(request)
+    age = parts.snapshots.age
+    parts.metrics.set("snapshot_age_seconds", float("nan") if age is None else age)
+    parts.serving.measure_memory()
+    return Response(parts.metrics.text(), media_type=CONTENT_TYPE)
+
+
+async def detect(request: Request) -> Response:
+    """Score a batch of logs against what their users, addresses and endpoints did before, and
+    remember it. With an `Idempotency-Key` a retry gets the first answer and is not remembered."""
+    parts = parts_for(request)
+    headers = request.scope["headers"]
+    key = retry_key(headers)
+    body = await read_body(headers, request.receive, parts.settings.max_body_bytes)
+    detection = await _decoded(parts, body)
+    if key is None:
+        return Response(await _detected(parts, detection), media_type=_JSON)
+    answer, again = await parts.retries.answer(key, body, partial(_detected, parts, detection))
+    replayed = {"idempotency-replayed": "true"} if again else None
+    return Response(answer, headers=replayed, media_type=_JSON)
+
+
+async def _decoded(parts: Parts, body: bytes) -> Detection:
+    if len(body) <= parts.settings.inline_logs * _LOG_BYTES:
+        return parts.decoder.detection(body)
+    return await in_thread(parts.decoder.detection, body)
+
+
+async def _detected(parts: Parts, detection: Detection) -> bytes:
+    served, verdicts = await parts.serving.observe(
+        detection.columns, detection.threshold, detection.remember
+    )
+    total = len(detection.logs)
+    severities = Counter(anomaly.severity for anomaly in verdicts.anomalies)
+    parts.metrics.count("logs_scored_total", by=total)
+    parts.metrics.count("logs_with_history_total", by=round(verdicts.confidence * total))
+    parts.metrics.observe_all("log_anomaly_score", -verdicts.scores)
+    parts.metrics.observe("detect_batch_logs", total)
+    for severity, count in severities.items():
+        parts.metrics.count("anomalies_detected_total", severity, by=count)
+    version = served.manifest.version
+    if severities:
+        parts.journal.info("anomalies found", logs=total, version=version, **severities)
+    encode = partial(detection_json, detection.logs, verdicts, version, detection.include_scores)
+    return encode() if total <= parts.settings.inline_logs else await in_thread(encode)
+
+
+async def train(request: Request) -> Response:
+    """Train a model on a history of logs, keep it on disk and serve it. The latest `test_size` of
+    the logs is held out and calibrates the threshold."""
+    parts = parts_for(request)
+    parts.training.refuse_second()
+    started = time.perf_counter()
+    limit = parts.settings.max_training_body_bytes
+    body = await read_body(request.scope["headers"], request.receive, limit)
+    history = await in_thread(parts.decoder.history, body)
+    del body  # up to half a gigabyte that the training does not need
+    manifest = await parts.training.run(history)
+    return json_response(_trained(manifest, time.perf_counter() - started))
+
+
+def _trained(manifest: Manifest, seconds: float) -> TrainAnswer:
+    facts = manifest.facts
+    return {
+        "status": "success",
+        "message": f"Trained on {facts.training_samples} logs.",
+        "training_samples": facts.training_samples,
+        "train_anomalies": facts.train_anomalies,
+        "test_anomalies": facts.test_anomalies,
+        "model_accuracy": facts.accuracy,
+        "held_out_precision": facts.held_out_precision,
+        "held_out_recall": facts.held_out_recall,
+        "timestamp": manifest.created,
+        "model_version": manifest.version,
+        "threshold": facts.threshold,
+        "feature_count": facts.feature_count,
+        "duration_seconds": seconds,
+    }
+
+
+async def load_model(request: Request) -> Response:
+    """Serve the model that is on disk. Its signature is verified before anything is opened."""
+    parts = parts_for(request)
+    served = await parts.serving.reload(parts.snapshots.restored)
+    version = served.manifest.version
+    parts.journal.info("model loaded", version=version)
+    answer: LoadAnswer = {
+        "status": "success",
+        "message": f"Model {version} is served.",
+        "model_version": version,
+    }
+    return json_response(answer)
+
+
+async def status(request: Request) -> Response:
+    """What is served, what was measured, what is remembered, how the last training went."""
+    parts = parts_for(request)
+    versions = await in_thread(parts.vault.versions)
+    served = parts.serving.served
+    facts = served.manifest.facts if served else None
+    answer: StatusAnswer = {
+        "is_trained": served is not None,
+        "training_date": served.manifest.created if served else None,
+        "model_accuracy": facts.accuracy if facts else None,
+        "feature_count": facts.feature_count if facts else 0,
+        "model_version": served.manifest.version if served else None,
+        "threshold": facts.threshold if facts else None,
+        "training_samples": facts.training_samples if facts else None,
+        "held_out_precision": facts.held_out_precision if facts else None,
+        "held_out_recall": facts.held_out_recall if facts else None,
+        "alert_budget": facts.alert_budget if facts else None,
+        "training_running": parts.training.running,
+        "last_training": _last_training(parts),
+        "memory": _memory(served, parts.snapshots.age),
+        "versions": versions,
+    }
+    return json_response(answer)
+
+
+def _last_training(parts: Parts) -> LastTraining | None:
+    ended = parts.training.ended
+    if ended is None:
+        return None
+    return {"outcome": ended.outcome, "error": ended.error, "timestamp": ended.timestamp}
+
+
+def _memory(served: Served | None, age: float | None) -> MemoryStatus | None:
+    if served is None:
+        return None
+    memory = served.detector.memory
+    return {
+        "entities": memory.entities,
+        "capacity": memory.capacity,
+        "evictions": memory.evictions,
+        "snapshot_age_seconds": age,
+    }

@@ -1,0 +1,117 @@
+"""The memory goes to disk every so often and at the end, a chunk at a time between requests."""
+
+import asyncio
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from api_anomaly.core.memory import Memory
+from api_anomaly.errors import AnomalyError, SnapshotRejected
+from api_anomaly.service.journal import Journal
+from api_anomaly.service.metrics import Metrics
+from api_anomaly.service.serving import Serving
+from api_anomaly.service.threads import in_thread, to_the_end
+from api_anomaly.vault.keys import SigningKeys
+from api_anomaly.vault.snapshot import SnapshotWriter, read_snapshot
+
+
+class Snapshots:
+    """Keeps the memory of `serving` in `path`, every `seconds`."""
+
+    def __init__(
+        self,
+        path: Path,
+        keys: SigningKeys,
+        seconds: float,
+        entities: int,
+        metrics: Metrics,
+        journal: Journal,
+    ) -> None:
+        self._path = path
+        self._keys = keys
+        self._seconds = seconds
+        self._entities = entities
+        self._metrics = metrics
+        self._journal = journal
+        self._wanted = asyncio.Event()
+        self._stopping = False
+        #: When the memory was last kept, in Unix seconds.
+        self.kept: float | None = None
+
+    @property
+    def age(self) -> float | None:
+        """Seconds since the memory was last kept; None when it never was."""
+        return None if self.kept is None else max(0.0, time.time() - self.kept)
+
+    def want(self) -> None:
+        """Ask for a snapshot soon."""
+        self._wanted.set()
+
+    async def run(self, serving: Serving) -> None:
+        """Save every so often, or when wanted, until `stop`; and then once more."""
+        stopping = False
+        while not stopping:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._seconds):
+                    await self._wanted.wait()
+            self._wanted.clear()
+            stopping = self._stopping
+            await self.save(serving)
+
+    def stop(self) -> None:
+        """End `run` after one more snapshot. Not a cancellation, which would drop one half-way."""
+        self._stopping = True
+        self._wanted.set()
+
+    async def save(self, serving: Serving) -> None:
+        """Keep the memory now. A failure is entered in the journal and leaves the last snapshot."""
+        served = serving.served
+        if served is None:
+            return
+        started = time.time()
+        schema, memory = served.manifest.feature_schema, served.detector.memory
+        try:
+            await self._write(memory, schema, serving.lock, started)
+        except AnomalyError as error:
+            self._metrics.count("snapshots_total", "failed")
+            self._journal.warning("memory not kept", error=error.code, reason=str(error))
+            return
+        self.kept = started
+        self._metrics.count("snapshots_total", "success")
+        self._metrics.set("snapshot_last_success_timestamp_seconds", started)
+
+    async def _write(self, memory: Memory, schema: str, lock: asyncio.Lock, created: float) -> None:
+        """The lock is held for the copy of one chunk, never while the disk is at work."""
+        writer = await in_thread(SnapshotWriter, self._path, schema, self._keys, created)
+        with writer:
+            sections = memory.sections()
+            while True:
+                async with lock:
+                    section = await to_the_end(_next, sections)
+                if section is None:
+                    break
+                await in_thread(writer.add, *section)
+            await to_the_end(writer.commit)
+
+    async def restored(self, feature_schema: str) -> Memory:
+        """The kept memory if it fits the features, else an empty one."""
+        try:
+            snapshot = await in_thread(
+                read_snapshot, self._path, feature_schema, self._entities, self._keys
+            )
+        except SnapshotRejected as error:
+            self._journal.warning("memory not restored", error=error.code, reason=str(error))
+            snapshot = None
+        if snapshot is None:
+            return Memory.empty(self._entities)
+        self.kept = snapshot.created
+        self._metrics.set("snapshot_last_success_timestamp_seconds", snapshot.created)
+        return snapshot.memory
+
+
+def _next(sections: Iterator[tuple[str, NDArray[Any]]]) -> tuple[str, NDArray[Any]] | None:
+    return next(sections, None)

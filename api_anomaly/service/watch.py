@@ -1,0 +1,97 @@
+"""The outermost layer of every request: its id, its metrics, its entry in the journal, and the net
+under unexpected errors.
+
+Pure ASGI: a middleware with its own task and streams would cost more than a detection does.
+"""
+
+import re
+import secrets
+import time
+from typing import TYPE_CHECKING
+
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api_anomaly.service.refusals import json_response
+
+if TYPE_CHECKING:
+    from api_anomaly.service.parts import Parts
+
+#: A request id of the caller's own is kept when it can be nothing but an id.
+_REQUEST_ID = re.compile(rb"[0-9a-fA-F-]{16,64}")
+_METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
+#: Status in the metrics when the client left before the answer (nginx's number for it).
+_CLIENT_LEFT = 499
+_FAILED = {
+    "detail": "An unexpected error happened. It is in the journal.",
+    "code": "internal_error",
+}
+
+
+class Watch:
+    """Wraps `app`. The parts of the service come from the lifespan's state."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = time.perf_counter()
+        request_id = _request_id(scope)
+        header = (b"x-request-id", request_id)
+        status = 0
+
+        async def watched_send(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message.get("headers", ()), header]
+            await send(message)
+
+        parts = _parts(scope)
+        try:
+            await self._app(scope, receive, watched_send)
+        except ClientDisconnect:
+            status = _CLIENT_LEFT
+        except Exception as error:
+            parts.journal.failure("request failed", error, request_id=request_id.decode())
+            if not status:
+                await json_response(_FAILED, 500)(scope, receive, watched_send)
+            status = 500
+        finally:
+            self._record(parts, scope, status or _CLIENT_LEFT, started, request_id)
+
+    @staticmethod
+    def _record(
+        parts: "Parts", scope: Scope, status: int, started: float, request_id: bytes
+    ) -> None:
+        seconds = time.perf_counter() - started
+        method = scope["method"] if scope["method"] in _METHODS else "other"
+        endpoint = getattr(scope.get("route"), "path", "unmatched")
+        parts.metrics.count("api_requests_total", method, endpoint, str(status))
+        parts.metrics.observe("api_request_duration_seconds", seconds, method, endpoint)
+        if parts.journal.verbose:
+            parts.journal.debug(
+                "request",
+                request_id=request_id.decode(),
+                method=method,
+                endpoint=endpoint,
+                status=status,
+                milliseconds=round(seconds * 1e3, 3),
+            )
+
+
+def _parts(scope: Scope) -> "Parts":
+    parts: Parts | None = scope.get("state", {}).get("parts")
+    if parts is None:
+        raise RuntimeError("The service was not started. Serve the app with its lifespan on.")
+    return parts
+
+
+def _request_id(scope: Scope) -> bytes:
+    for name, value in scope["headers"]:
+        if name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
+            return bytes(value)
+    return secrets.token_hex(8).encode()

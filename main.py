@@ -1,0 +1,18 @@
+"""The front door: `python main.py`, or `uvicorn main:app`."""
+
+import os
+
+from api_anomaly.service.app import create_app
+from api_anomaly.service.environment import SettingsError
+from api_anomaly.service.serve import serve
+from api_anomaly.service.settings import Settings
+
+try:
+    settings = Settings.from_environ(os.environ)
+except SettingsError as error:
+    raise SystemExit(str(error)) from None
+
+app = create_app(settings)
+
+if __name__ == "__main__":
+    serve(app, settings)
