@@ -1,0 +1,253 @@
+"""Visits of people: when, from where, how they begin, and what is asked for during them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from benchmarks.traffic.agents import agents_at
+from benchmarks.traffic.catalogue import INDEX
+from benchmarks.traffic.chains import Chain, chain_of, walk
+from benchmarks.traffic.events import (
+    CASE,
+    NOBODY,
+    Events,
+    Flags,
+    Floats,
+    Ints,
+    World,
+    choose_items,
+    join,
+)
+from benchmarks.traffic.people import FORBIDDEN, HOUR, ROLES, People
+from benchmarks.traffic.scenario import DAY
+
+# How a visit begins: with a token that is still good, with one that has run out, or logging in.
+RESUMED, EXPIRED, LOGIN = 0, 1, 2
+OPENINGS = (0.45, 0.30, 0.25)
+LOYALTY = 0.25
+MISTYPED = 0.14
+
+
+@dataclass(frozen=True, slots=True)
+class Visits:
+    """v visits: the person, begin (Unix seconds), program, address, opening and case of each."""
+
+    person: Ints
+    start: Floats
+    program: Ints
+    address: Ints
+    opening: Ints
+    case: Ints
+
+
+def make_visits(world: World, people: People) -> Visits:
+    """All ordinary visits of all people over the whole scenario."""
+    rng, scenario = world.rng("visits"), world.scenario
+    person, day = _visit_days(world, people, rng)
+    start, hour = _begins(world, people, person, day, rng)
+    inside = (start >= scenario.first) & (start < scenario.end) & (start > people.joined[person])
+    person, day, start, hour = person[inside], day[inside], start[inside], hour[inside]
+    away = (start >= people.away[person, 0]) & (start < people.away[person, 1])
+    mobile = rng.random(len(person)) < people.traits("mobile")[person]
+    working = (people.traits("office")[person] > 0) & ~_weekend(world, day) & (abs(hour - 13) < 6.5)
+    opening = rng.choice(3, len(person), p=OPENINGS)
+    fresh = (people.joined[person] > 0) & (start < people.joined[person] + DAY)
+    return Visits(
+        person=person,
+        start=start,
+        program=np.where(mobile, people.phone[person], people.desktop[person]),
+        address=_places(world, people, person, start, away, mobile, working, rng),
+        opening=np.where(away & (opening == RESUMED), LOGIN, opening),
+        case=np.where(away, CASE["traveller"], np.where(fresh, CASE["new_customer"], 0)),
+    )
+
+
+def _begins(
+    world: World, people: People, person: Ints, day: Ints, rng: np.random.Generator
+) -> tuple[Floats, Floats]:
+    """Unix seconds of each visit's begin, and its local hour; travellers live by the hour there."""
+    evening = rng.random(len(person)) < people.traits("evening")[person]
+    usual = rng.normal(people.traits("hour")[person], 2.4)
+    hour = np.where(evening, rng.normal(20.5, 1.3, len(person)), usual)
+    hour = (hour + people.hour[person]) % 24
+    start = world.scenario.first + day * DAY + (hour - people.zone[person]) * HOUR
+    away = (start >= people.away[person, 0]) & (start < people.away[person, 1])
+    shift = np.where(away, people.zone[person] - people.away_zone[person], 0.0)
+    return start + shift * HOUR, hour
+
+
+def visit_events(world: World, people: People, visits: Visits) -> Events:
+    """The requests of the visits, openings included."""
+    rng = world.rng("visit events")
+    parts = [_openings(world, people, visits, rng)]
+    for place, name in enumerate(ROLES):
+        rows = np.flatnonzero(people.role[visits.person] == place)
+        role = ROLES[name]
+        steps = draw_lengths(role.steps, len(rows), rng)
+        favourites = people.favourites[visits.person[rows]]
+        visit, time, endpoint = stroll(
+            chain_of(name), visits.start[rows], steps, role.think, favourites, rng
+        )
+        who = rows[visit]
+        person = visits.person[who]
+        owner = people.user[person]
+        parts.append(
+            Events.of(
+                time,
+                actor=people.actor[person],
+                user=owner,
+                address=visits.address[who],
+                agent=_agents(world, people, visits, who, time),
+                endpoint=endpoint,
+                item=choose_items(endpoint, owner, role.staff, time, rng),
+                status=_forbidden(name, endpoint, rng),
+                case=visits.case[who],
+            )
+        )
+    return join(parts)
+
+
+def _forbidden(role: str, endpoint: Ints, rng: np.random.Generator) -> Ints:
+    """int64 (n,): 403 where a person is refused what the interface offers, else 0."""
+    names, share = FORBIDDEN.get(role, ((), 0.0))
+    offered = np.isin(endpoint, [INDEX[name] for name in names])
+    return np.where(offered & (rng.random(len(endpoint)) < share), 403, 0)
+
+
+def draw_lengths(median: float, count: int, rng: np.random.Generator) -> Ints:
+    """int64 (count,): requests of visits, lognormal around a median, 1..80."""
+    drawn = rng.lognormal(np.log(median), 0.7, count)
+    lengths: Ints = np.clip(drawn, 1, 80).astype(np.int64)
+    return lengths
+
+
+def stroll(
+    chain: Chain,
+    start: Floats,
+    lengths: Ints,
+    think: float,
+    favourites: Ints,
+    rng: np.random.Generator,
+) -> tuple[Ints, Floats, Ints]:
+    """Visit, time and endpoint of each request of all visits.
+
+    Nearly half of the requests belong to the page of the one before (tenths of a second apart);
+    the others follow after a lognormal think time, ``think`` seconds in the median.
+    """
+    steps = walk(chain, lengths, favourites, LOYALTY, rng)
+    shape = steps.shape
+    together = rng.random(shape) < 0.45
+    gaps = np.where(
+        together, rng.lognormal(-2.0, 0.6, shape), rng.lognormal(np.log(think), 1.0, shape)
+    )
+    if shape[1]:
+        gaps[:, 0] = 0.0
+    times = start[:, None] + np.cumsum(np.minimum(gaps, 900.0), axis=1)
+    valid = np.arange(shape[1])[None, :] < lengths[:, None]
+    visit = np.nonzero(valid)[0]
+    return visit, times[valid], steps[valid]
+
+
+def _visit_days(world: World, people: People, rng: np.random.Generator) -> tuple[Ints, Ints]:
+    """Person and local day of each visit; one day before the first, for those west of UTC."""
+    days = np.arange(-1, world.scenario.days + 1)
+    weekend = np.where(_weekend(world, days), 1.0, 0.0)[None, :]
+    rate = people.traits("visits") * people.activity
+    rates = rate[:, None] * (1 + weekend * (people.traits("weekend") - 1)[:, None])
+    counts = rng.poisson(rates)
+    person, column = np.nonzero(counts)
+    repeats = counts[person, column]
+    return np.repeat(person, repeats), np.repeat(days[column], repeats)
+
+
+def _weekend(world: World, day: Ints) -> Flags:
+    """bool: whether these days of the scenario are Saturdays or Sundays (1970-01-01: Thursday)."""
+    weekend: Flags = (int(world.scenario.first // DAY) + day + 3) % 7 >= 5
+    return weekend
+
+
+def _places(
+    world: World,
+    people: People,
+    person: Ints,
+    start: Floats,
+    away: Flags,
+    mobile: Flags,
+    working: Flags,
+    rng: np.random.Generator,
+) -> Ints:
+    """int64 (v,): the address of each visit. A phone is as often on its carrier as on Wi-Fi."""
+    day = ((start - world.scenario.first) // DAY).astype(np.int64)
+    carrier = world.book.draw("carrier", len(person), rng)
+    on_carrier = mobile & (rng.random(len(person)) < 0.5)
+    settled = np.where(working, people.office[person], people.home[person, day])
+    settled = np.where(away, people.hotel[person], settled)
+    return np.where(on_carrier, carrier, settled)
+
+
+def _agents(world: World, people: People, visits: Visits, rows: Ints, time: Floats) -> Ints:
+    lag = people.lag[visits.person[rows]]
+    return agents_at(visits.program[rows], lag, time - world.scenario.first)
+
+
+def _openings(world: World, people: People, visits: Visits, rng: np.random.Generator) -> Events:
+    """Tokens that have run out, and log-ins with the passwords that people mistype first."""
+    count = len(visits.person)
+    staff = people.traits("staff")[visits.person] > 0
+    away = visits.case == CASE["traveller"]
+    expired = visits.opening == EXPIRED
+    login = visits.opening == LOGIN
+    mistakes = np.where(rng.random(count) < MISTYPED, rng.geometric(0.6, count), 0)
+    forgot = login & (mistakes > 1) & (rng.random(count) < 0.5)
+    # (whose visits, seconds before the visit, endpoint, status)
+    scenes = [
+        (expired, 0.6, "me.get", 401),
+        (expired, 0.3, "auth.refresh", 0),
+        (away, 9.0, "me.get", 401),
+        (login & (mistakes > 0), 31.0, "auth.login", 401),
+        (login & (mistakes > 1), 24.0, "auth.login", 401),
+        (login & (mistakes > 2), 17.0, "auth.login", 401),
+        (forgot, 14.0, "auth.forgot", 0),
+        (forgot, 9.0, "auth.reset", 0),
+        (login, 4.0, "auth.login", 0),
+        (login & (staff | away), 1.5, "auth.mfa", 0),
+    ]
+    return join([_scene(world, people, visits, scene, rng) for scene in scenes])
+
+
+def _scene(
+    world: World,
+    people: People,
+    visits: Visits,
+    scene: tuple[Flags, float, str, int],
+    rng: np.random.Generator,
+) -> Events:
+    """One request before each of the chosen visits."""
+    chosen, before, endpoint, status = scene
+    rows = np.flatnonzero(chosen)
+    time = visits.start[rows] - before * rng.uniform(0.8, 1.2, len(rows))
+    person = visits.person[rows]
+    return Events.of(
+        time,
+        actor=people.actor[person],
+        user=people.user[person],
+        address=visits.address[rows],
+        agent=_agents(world, people, visits, rows, time),
+        endpoint=INDEX[endpoint],
+        status=status,
+        case=visits.case[rows],
+    )
+
+
+# Endpoints that are called before anybody is known: their logs carry no user.
+ANONYMOUS: tuple[int, ...] = tuple(
+    INDEX[name] for name in ("auth.login", "auth.forgot", "auth.reset", "auth.register", "auth.mfa")
+)
+
+
+def hide_strangers(events: Events) -> Events:
+    """The same events, without a user where the API cannot know one yet."""
+    events.user[np.isin(events.endpoint, ANONYMOUS)] = NOBODY
+    return events

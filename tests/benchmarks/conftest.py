@@ -1,0 +1,21 @@
+"""Scenarios that several tests look at; each is simulated once."""
+
+import pytest
+
+from benchmarks.traffic.scenario import preset
+from benchmarks.traffic.simulation import Traffic, simulate
+
+
+@pytest.fixture(scope="session")
+def fortnight() -> Traffic:
+    return simulate(preset("fortnight", seed=1))
+
+
+@pytest.fixture(scope="session")
+def day() -> Traffic:
+    return simulate(preset("day", seed=1))
+
+
+@pytest.fixture(scope="session")
+def contaminated_week() -> Traffic:
+    return simulate(preset("week", seed=2, contamination=0.5))
