@@ -136,7 +136,7 @@ def move(actor, log, gap, late, step):  # type: ignore[no-untyped-def]
     if log.number >= 0.0:
         actor.number = log.number
     actor.place = log.place
-    actor.seen += np.uint32(1)
+    actor.seen += np.uint64(1)
 
 
 @kernel

@@ -133,4 +133,4 @@ _COUNTS = np.array([row.kind == COUNT for row in BEHAVIOURS])
 def in_units(rows: NDArray[np.float32]) -> NDArray[np.float64]:
     """Matrix rows (..., d) as the values that a person would read, in each behaviour's unit."""
     values = rows.astype(np.float64)
-    return np.where(_COUNTS, np.expm1(values), values)
+    return np.expm1(values, out=values, where=_COUNTS)

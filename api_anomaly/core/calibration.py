@@ -17,6 +17,7 @@ SEVERITIES = ("low", "medium", "high", "critical")
 _SEVERITY_STEPS = np.array([1.0, 10.0, 100.0])
 _RUNG_LOGS = 5  # logs behind the last rung, so that one outlier does not set the tail
 _RUNGS_A_DECADE = 16
+_ACTOR_LOGS = 5
 _RISK_DECADES = 6.0  # a tail probability of 1e-6 is risk 100
 
 
@@ -79,6 +80,15 @@ class Calibration(NamedTuple):
     ladder: Ladder
     budget: float
 
+    @classmethod
+    def of(cls, held_out: NDArray[np.float64], actors: NDArray[np.uint64], budget: float) -> Self:
+        """From the evidence (n,) against held-out logs of `actors` (n,), none of whom dominates.
+
+        Capping thins the middle of the ladder, so the slope beyond its end is the steeper of both.
+        """
+        ladder = Ladder.of(_capped(held_out, actors))
+        return cls(ladder._replace(slope=max(ladder.slope, Ladder.of(held_out).slope)), budget)
+
     def threshold(self) -> float:
         """The evidence whose tail probability is the budget."""
         return self.ladder.value_of(-float(np.log(self.budget)))
@@ -95,3 +105,18 @@ class Calibration(NamedTuple):
         """
         rarer = self.budget * np.exp(np.minimum(500.0, self.ladder.evidence_of(evidence)))
         return [SEVERITIES[step] for step in np.searchsorted(_SEVERITY_STEPS, rarer, side="right")]
+
+
+def _capped(values: NDArray[np.float64], actors: NDArray[np.uint64]) -> NDArray[np.float64]:
+    """`values` (n,) with all but the five highest of each of `actors` (n,) put at the lowest value.
+
+    So neither an attacker in the held-out logs nor one busy machine sets the tail: each moves it
+    by five logs at most.
+    """
+    order = np.lexsort((-values, actors))
+    sorted_actors = actors[order]
+    starts = np.flatnonzero(np.append(True, sorted_actors[1:] != sorted_actors[:-1]))
+    rank = np.arange(len(values)) - np.repeat(starts, np.diff(np.append(starts, len(values))))
+    capped = values.copy()
+    capped[order[rank >= _ACTOR_LOGS]] = values.min()
+    return capped

@@ -120,7 +120,9 @@ def fit(columns: Columns, options: FitOptions, progress: Progress | None = None)
     uncalibrated = Calibration(rarity, options.alert_budget)
     model = Model(forest, rarity, ranker, hostility, uncalibrated, Scaler.of(rows[:cut]))
     evidence = model.evidence(rows)
-    model = replace(model, calibration=Calibration(Ladder.of(evidence[cut:]), options.alert_budget))
+    actors = actor_keys(columns)[cut:]
+    calibration = Calibration.of(evidence[cut:], actors, options.alert_budget)
+    model = replace(model, calibration=calibration)
     return Fitted(model, memory, _facts(model, evidence, order, cut))
 
 

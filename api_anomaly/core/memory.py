@@ -61,7 +61,7 @@ ACTOR = np.dtype(
         ("gap_variance", "f4"),
         ("sequential", "f4"),  # running share of steps by the same small number
         ("wandering", "f4"),  # running mean surprise of its transitions, bits
-        ("seen", "u4"),  # logs ever
+        ("seen", "u8"),  # logs ever
         ("hours", "u1", (24,)),  # in how many hours of activity, by hour of the day (UTC)
         ("days", "u1", (7,)),  # the same by day of the week, Monday first
         ("hour", "u1"),  # hour of the week of the last count in `hours`, 255 at first
@@ -79,7 +79,7 @@ ENDPOINT = np.dtype(
         ("writes", "f8"),
         # (latency, request size, response size) x (weight, mean, variance), all of log
         ("moments", "f8", (3, 3)),
-        ("seen", "u4"),
+        ("seen", "u8"),
     ],
     align=True,
 )

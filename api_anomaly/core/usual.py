@@ -142,7 +142,7 @@ def join_endpoint(endpoint, log, weight):  # type: ignore[no-untyped-def]
     learn(endpoint.moments[REQUEST_SIZE], log.request_size, weight)
     learn(endpoint.moments[RESPONSE_SIZE], log.response_size, weight)
     endpoint.last = log.time
-    endpoint.seen += np.uint32(1)
+    endpoint.seen += np.uint64(1)
 
 
 @kernel
