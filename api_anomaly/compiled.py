@@ -85,7 +85,13 @@ class _KernelCache(FunctionCache):
         try:
             return super().load_overload(sig, target_context)  # type: ignore[no-untyped-call]
         except Exception:  # whatever is wrong with a kept file, compiling anew is right
+            self._forget()
             return None
+
+    def _forget(self) -> None:
+        if kept_code()[1]:
+            with suppress(OSError):
+                self.flush()  # type: ignore[no-untyped-call]
 
     def save_overload(self, sig: Any, data: Any) -> None:
         if kept_code()[1]:

@@ -18,6 +18,8 @@ _SEVERITY_STEPS = np.array([1.0, 10.0, 100.0])
 _RUNG_LOGS = 5  # logs behind the last rung, so that one outlier does not set the tail
 _RUNGS_A_DECADE = 16
 _ACTOR_LOGS = 5
+_MOST_FLAGGED = 5.0  # times the budget
+_LEAST_RISE = 1e-9  # between values that are all but equal, so that a slope stays finite
 _RISK_DECADES = 6.0  # a tail probability of 1e-6 is risk 100
 
 
@@ -42,7 +44,8 @@ class Ladder(NamedTuple):
             above = value + np.maximum(1.0, np.abs(value))
             value, evidence = np.append(value, above), np.array([0.0, -np.log(last)])
         middle = min(int(np.searchsorted(evidence, evidence[-1] / 2.0)), len(value) - 2)
-        slope = (evidence[-1] - evidence[middle]) / (value[-1] - value[middle])
+        rise = max(value[-1] - value[middle], _LEAST_RISE)
+        slope = (evidence[-1] - evidence[middle]) / rise
         return cls(value, evidence, float(slope))
 
     def evidence_of(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -84,10 +87,19 @@ class Calibration(NamedTuple):
     def of(cls, held_out: NDArray[np.float64], actors: NDArray[np.uint64], budget: float) -> Self:
         """From the evidence (n,) against held-out logs of `actors` (n,), none of whom dominates.
 
-        Capping thins the middle of the ladder, so the slope beyond its end is the steeper of both.
+        An actor counts five times at most beyond any point, or as few times more as are needed for
+        the held-out logs not to be flagged at five times the budget. Capping thins the middle of
+        the ladder, so the slope beyond its end is the steeper of both.
         """
-        ladder = Ladder.of(_capped(held_out, actors))
-        return cls(ladder._replace(slope=max(ladder.slope, Ladder.of(held_out).slope)), budget)
+        whole = Ladder.of(held_out)
+        most = _ACTOR_LOGS
+        while True:
+            ladder = Ladder.of(_capped(held_out, actors, most))
+            found = cls(ladder._replace(slope=max(ladder.slope, whole.slope)), budget)
+            flagged = float((held_out > found.threshold()).mean())
+            if most >= len(held_out) or flagged <= _MOST_FLAGGED * budget:
+                return found
+            most *= 2
 
     def threshold(self) -> float:
         """The evidence whose tail probability is the budget."""
@@ -107,16 +119,17 @@ class Calibration(NamedTuple):
         return [SEVERITIES[step] for step in np.searchsorted(_SEVERITY_STEPS, rarer, side="right")]
 
 
-def _capped(values: NDArray[np.float64], actors: NDArray[np.uint64]) -> NDArray[np.float64]:
-    """`values` (n,) with all but the five highest of each of `actors` (n,) put at the lowest value.
+def _capped(
+    values: NDArray[np.float64], actors: NDArray[np.uint64], most: int
+) -> NDArray[np.float64]:
+    """`values` (n,) with all but the `most` highest of each of `actors` (n,) put at the lowest.
 
-    So neither an attacker in the held-out logs nor one busy machine sets the tail: each moves it
-    by five logs at most.
+    So neither an attacker in the held-out logs nor one busy machine sets the tail.
     """
     order = np.lexsort((-values, actors))
     sorted_actors = actors[order]
     starts = np.flatnonzero(np.append(True, sorted_actors[1:] != sorted_actors[:-1]))
     rank = np.arange(len(values)) - np.repeat(starts, np.diff(np.append(starts, len(values))))
     capped = values.copy()
-    capped[order[rank >= _ACTOR_LOGS]] = values.min()
+    capped[order[rank >= most]] = values.min()
     return capped

@@ -34,9 +34,8 @@ Progress = Callable[[str, float], None]
 
 @dataclass(frozen=True)
 class FitOptions:
-    """How to learn.
-
-    `test_size` is the share of the latest logs held out, `alert_budget` false alarms per log.
+    """How to learn: `test_size` is the share of the latest logs held out, `alert_budget` the false
+    alarms per ordinary log, `sample` how many rows a tree grows on.
     """
 
     test_size: float = 0.2
@@ -49,9 +48,8 @@ class FitOptions:
 
 @dataclass(frozen=True)
 class TrainingFacts:
-    """What a training measured.
-
-    `held_out` are rows of the columns given; `threshold` is on the wire's scale.
+    """What a training measured: `accuracy` is the share of held-out logs left unflagged, `held_out`
+    are their rows (m,) in the columns given, `threshold` is on the wire's scale.
     """
 
     training_samples: int
@@ -174,8 +172,7 @@ class Detector:
     def observe(
         self, columns: Columns, threshold: float | None = None, remember: bool = True
     ) -> Verdicts:
-        """Judge n logs in the order given, each against the past before it; then remember them,
-        unless told not to.
+        """Judge n logs in the order given, each against the past before it, and remember them.
 
         `threshold` is on the wire's scale; None is the model's own. An empty batch gives empty
         verdicts.

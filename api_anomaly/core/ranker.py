@@ -67,9 +67,9 @@ def _drawn(
 
 def _fitted(own: NDArray[np.float32], rehearsed: NDArray[np.float32], seed: int) -> Any:
     """A HistGradientBoostingClassifier for which both sides weigh the same in sum."""
-    from sklearn.ensemble import (
-        HistGradientBoostingClassifier,
-    )  # slow to import; serving needs none
+    # Slow to import, and a server that only scores never needs them.
+    from sklearn.ensemble import HistGradientBoostingClassifier
+    from threadpoolctl import threadpool_limits
 
     rows = np.concatenate([own, rehearsed])
     hostile = np.arange(len(rows)) >= len(own)
@@ -84,7 +84,10 @@ def _fitted(own: NDArray[np.float32], rehearsed: NDArray[np.float32], seed: int)
         early_stopping=False,
         random_state=seed,
     )
-    return model.fit(rows, hostile, sample_weight=weights)
+    # One thread: a training leaves the other core to the requests, and threads that wait for one
+    # another on a busy machine made it many times slower.
+    with threadpool_limits(limits=1, user_api="openmp"):
+        return model.fit(rows, hostile, sample_weight=weights)
 
 
 def _tree(nodes: NDArray[Any], share: float) -> Tree:

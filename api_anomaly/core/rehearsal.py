@@ -1,5 +1,4 @@
-"""Rehearsed attacks: what abuse would look like in a team's own traffic, played out on its own
-endpoints.
+"""Rehearsed attacks: what abuse would look like in a team's own traffic, on its own endpoints.
 
 An unsupervised forest knows what is rare, not what is hostile: a search engine is rarer than a
 patient password guesser. So training rehearses generic abuses with the team's own endpoints,
@@ -44,9 +43,7 @@ FAMILIES: tuple[Play, ...] = (*_WITH_WRITES, *_WITH_ACCOUNTS)
 
 
 class Rehearsed(NamedTuple):
-    """The attackers' logs in time order, and the family (place in FAMILIES) and attacker of
-    each (m,).
-    """
+    """The attackers' m logs in time order, and each one's family (a place in FAMILIES) and attacker."""
 
     columns: Columns
     family: NDArray[np.int64]
@@ -54,8 +51,7 @@ class Rehearsed(NamedTuple):
 
 
 def rehearse(columns: Columns, users: NDArray[np.uint64], logs: int, seed: int) -> Rehearsed | None:
-    """About `logs` logs of rehearsed attackers on n time-ordered `columns` with user keys `users`
-    (n,).
+    """About `logs` logs of attackers among n `columns` in time order, whose users are `users` (n,).
 
     None where no family has a stage: a site without accounts that is only read.
     """

@@ -19,11 +19,11 @@ _BEFORE, _AFTER = 0, 1  # columns of `Table.links`: the next newer and the next 
 
 
 class Table(NamedTuple):
-    """Records (capacity,); index (power of two,) of slot + 1; links (capacity, 2); state (4,); one
-    blank record.
+    """`records` (capacity,), an `index` of slot + 1 (a power of two long), `links` (capacity, 2)
+    between slots, `state` (4,), and one `blank` record.
 
-    A record's dtype has at least the fields ``key`` (its key), ``last`` (time of its last log) and
-    ``seen`` (logs).
+    A record's dtype has at least the fields ``key``, ``last`` (time of its last log) and ``seen``
+    (logs).
     """
 
     records: NDArray[Any]
@@ -58,9 +58,9 @@ def find(table, key):  # type: ignore[no-untyped-def]
 
 @kernel
 def see(table, key):  # type: ignore[no-untyped-def]
-    """The slot of `key`, now the most recently seen.
+    """The slot of `key`, now the most recently seen; a new key gets a blank record.
 
-    A new key gets a zeroed record, the oldest one's if need be.
+    In a full table it is that of the least recently seen, who is forgotten.
     """
     slot = find(table, key)
     if slot == _NOWHERE:
@@ -142,9 +142,8 @@ def _leave(table, slot):  # type: ignore[no-untyped-def]
 
 @kernel
 def read_in(table, records):  # type: ignore[no-untyped-def]
-    """See every record of `records` (m,) in order and copy it in.
-
-    Of two with one key the later-lived one stays.
+    """See every record of `records` (m,) in order and copy it in; of two with one key the one with
+    the later last log stays.
     """
     for row in range(len(records)):
         slot = see(table, records[row].key)
