@@ -1,0 +1,153 @@
+"""The figures are what a slow and obvious count gives, and ties favour nobody."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.metrics import average_precision_score
+
+from benchmarks.quality.bootstrap import drawings, interval
+from benchmarks.quality.finds import missed
+from benchmarks.quality.measures import Counted, Points, Ranked
+
+
+def counted(scores: list[float], hostile: list[int], entity: list[int] | None = None) -> Counted:
+    whose = entity if entity is not None else range(len(scores))
+    return Counted(np.array(scores, float), np.array(hostile) == 1, np.array(whose, np.int64))
+
+
+@st.composite
+def logs(draw: st.DrawFn) -> Counted:
+    """Up to 60 logs of up to 8 entities with few distinct scores, both truths present."""
+    size = draw(st.integers(2, 60))
+    scores = draw(st.lists(st.integers(0, 9), min_size=size, max_size=size))
+    hostile = draw(st.lists(st.integers(0, 1), min_size=size, max_size=size))
+    hostile[0], hostile[1] = 0, 1
+    entity = draw(st.lists(st.integers(0, 7), min_size=size, max_size=size))
+    return counted([score / 3.0 for score in scores], hostile, entity)
+
+
+def naive_points(logs: Counted, weight: np.ndarray | None = None) -> list[tuple[float, float]]:
+    """Attacks and benign logs at or above each distinct score, counted one by one."""
+    points = [(0.0, 0.0)]
+    for limit in sorted(set(logs.scores.tolist()), reverse=True):
+        attacks = benign = 0.0
+        for score, bad, who in zip(*logs, strict=True):
+            count = 1.0 if weight is None else float(weight[who])
+            attacks += count * (score >= limit and bad)
+            benign += count * (score >= limit and not bad)
+        points.append((attacks, benign))
+    return points
+
+
+def naive_false_positives(points: list[tuple[float, float]], wanted: float) -> float:
+    """Walk the points; within a tie, as many benign logs as the share of its attacks."""
+    for (attacks, benign), (more_attacks, more_benign) in zip(points, points[1:], strict=False):
+        if attacks < wanted <= more_attacks:
+            share = (wanted - attacks) / (more_attacks - attacks)
+            return benign + share * (more_benign - benign)
+    return 0.0
+
+
+def naive_recall(points: list[tuple[float, float]], allowed: float) -> float:
+    """The best of every point and of every point within a tie, on a fine grid of exact shares."""
+    best = 0.0
+    for (attacks, benign), (more_attacks, more_benign) in zip(points, points[1:], strict=False):
+        if more_benign <= allowed:
+            best = max(best, more_attacks)
+        elif benign <= allowed:
+            share = (allowed - benign) / (more_benign - benign)
+            best = max(best, attacks + share * (more_attacks - attacks))
+    return best / points[-1][0]
+
+
+@given(logs())
+def test_points_are_counts_at_or_above_each_score(logs: Counted) -> None:
+    points = Points.of(logs.scores, logs.hostile)
+    assert list(zip(points.attacks, points.benign, strict=True)) == naive_points(logs)
+
+
+@given(logs(), st.floats(0.001, 1.0))
+def test_false_positives_at_a_recall_equal_a_walk_over_the_points(
+    logs: Counted, share: float
+) -> None:
+    wanted = share * float(logs.hostile.sum())
+    exact = naive_false_positives(naive_points(logs), wanted)
+    points = Points.of(logs.scores, logs.hostile)
+    assert points.false_positives_at(wanted) == pytest.approx(exact, abs=1e-6)
+
+
+@given(logs(), st.floats(0.0, 1.0))
+def test_recall_at_a_rate_equals_a_walk_over_the_points(logs: Counted, rate: float) -> None:
+    exact = naive_recall(naive_points(logs), rate * float((~logs.hostile).sum()))
+    points = Points.of(logs.scores, logs.hostile)
+    assert points.recall_at(rate) == pytest.approx(exact, abs=1e-6)
+
+
+@given(logs())
+def test_average_precision_is_scikit_learns(logs: Counted) -> None:
+    points = Points.of(logs.scores, logs.hostile)
+    assert points.average_precision() == pytest.approx(
+        average_precision_score(logs.hostile, logs.scores)
+    )
+
+
+@given(logs(), st.integers(0, 5))
+def test_weighted_points_equal_those_of_repeated_logs(logs: Counted, seed: int) -> None:
+    weight = np.random.default_rng(seed).integers(0, 4, 8).astype(float)
+    points = Ranked.of(*logs).points(weight)
+    assert list(zip(points.attacks, points.benign, strict=True)) == naive_points(logs, weight)
+
+
+@given(logs())
+def test_an_entity_counts_once_by_its_highest_score(logs: Counted) -> None:
+    each = logs.per_entity()
+    for score, hostile, who in zip(*each, strict=True):
+        rows = logs.entity == who
+        assert score == logs.scores[rows].max() and hostile == logs.hostile[rows].any()
+    assert sorted(set(logs.entity.tolist())) == each.entity.tolist()
+
+
+@given(logs(), st.floats(0.0, 1.0))
+def test_a_limit_keeps_the_rate_and_no_lower_score_would(logs: Counted, rate: float) -> None:
+    limit, benign = logs.limit(rate), logs.scores[~logs.hostile]
+    allowed = rate * len(benign) + 1e-9
+    assert (benign >= limit).sum() <= allowed
+    lower = logs.scores[logs.scores < limit]
+    assert not len(lower) or (benign >= lower.max()).sum() > allowed
+
+
+def test_equal_recall_by_hand() -> None:
+    points = Points.of(np.array([9.0, 8, 7, 6, 5, 4]), np.array([1, 0, 1, 0, 0, 1]) == 1)
+    assert [points.false_positives_at(k) for k in (0, 1, 2, 3)] == [0, 0, 1, 3]
+    assert points.false_positives_at(3.5) == float("inf")
+    assert [points.recall_at(rate) for rate in (0.0, 1 / 3, 0.9, 1.0)] == [1 / 3, 2 / 3, 2 / 3, 1]
+
+
+def test_a_tie_of_alerts_is_broken_by_lot() -> None:
+    # A rule set that alerts on 4 attacks and 8 benign logs: half its attacks cost half its alarms.
+    points = Points.of(np.repeat([1.0, 0.0], [12, 20]), np.arange(32) % 3 == 0)
+    assert points.attacks[1] == 4 and points.benign[1] == 8
+    assert points.false_positives_at(2) == 4
+    assert points.recall_at(4 / points.benign[2]) == pytest.approx(2 / points.attacks[2])
+
+
+def test_the_missed_are_counted_with_how_much_they_sent() -> None:
+    found, brief, busy = 7, 8, 9
+    whose = [found, found, brief, brief, brief, busy, busy, busy, 1]
+    logs = counted([1, 9, 2, 3, 8, 1, 1, 1, 9], [1, 0, 1, 1, 0, 1, 1, 1, 0], whose)
+    assert missed(logs, 8.5) == (2, 1)
+    assert missed(logs, 0.5) == (0, 0)
+
+
+def test_drawings_keep_the_number_of_attackers_and_of_others() -> None:
+    hostile = np.arange(50) % 5 == 0
+    weights = drawings(hostile, 30)
+    assert (weights[:, hostile].sum(axis=1) == 10).all()
+    assert (weights[:, ~hostile].sum(axis=1) == 40).all()
+    assert (drawings(hostile, 30) == weights).all() and (drawings(hostile, 30, 1) != weights).any()
+
+
+def test_an_interval_covers_the_middle_and_leaves_unknown_values_out() -> None:
+    assert interval(np.append(np.arange(1001.0), np.nan)) == pytest.approx((25.0, 975.0))
+    assert interval(np.array([np.nan])) is None
