@@ -43,7 +43,7 @@ FAMILIES: tuple[Play, ...] = (*_WITH_WRITES, *_WITH_ACCOUNTS)
 
 
 class Rehearsed(NamedTuple):
-    """The attackers' m logs in time order, and each one's family (a place in FAMILIES) and attacker."""
+    """The attackers' m logs in time order; each one's family (place in FAMILIES) and attacker."""
 
     columns: Columns
     family: NDArray[np.int64]

@@ -60,7 +60,7 @@ def find(table, key):  # type: ignore[no-untyped-def]
 def see(table, key):  # type: ignore[no-untyped-def]
     """The slot of `key`, now the most recently seen; a new key gets a blank record.
 
-    In a full table it is that of the least recently seen, who is forgotten.
+    In a full table it takes the place of the least recently seen.
     """
     slot = find(table, key)
     if slot == _NOWHERE:

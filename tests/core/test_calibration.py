@@ -142,3 +142,26 @@ def test_the_held_out_logs_are_flagged_at_five_times_the_budget_at_most(
     who = rng.integers(0, actors, 2_000).astype(np.uint64)
     flagged = (held_out > Calibration.of(held_out, who, budget).threshold()).mean()
     assert flagged <= 5.0 * budget
+
+
+def held_out(logs: int = 20_000, users: int = 500) -> tuple[np.ndarray, np.ndarray]:
+    """Evidence against ordinary logs, and whose they are."""
+    chance = np.random.default_rng(4)
+    return chance.exponential(1.0, logs), chance.integers(users, size=logs).astype(np.uint64)
+
+
+def test_one_attacker_among_the_held_out_logs_does_not_set_the_threshold() -> None:
+    evidence, actors = held_out()
+    alone = Calibration.of(evidence, actors, 0.001).threshold()
+    attacks = np.full(60, 30.0), np.full(60, 999, np.uint64)
+    among = Calibration.of(*map(np.append, (evidence, actors), attacks), 0.001).threshold()
+    naive = Calibration(Ladder.of(np.append(evidence, attacks[0])), 0.001).threshold()
+    assert among < alone + 1.0 < naive
+
+
+def test_a_machine_that_is_a_third_of_the_traffic_is_not_flagged_for_it() -> None:
+    evidence, actors = held_out()
+    busy = np.full(10_000, 9.0) + np.linspace(0.0, 1.0, 10_000), np.full(10_000, 999, np.uint64)
+    values, owners = map(np.append, (evidence, actors), busy)
+    calibration = Calibration.of(values, owners, 0.001)
+    assert (values > calibration.threshold()).mean() <= 0.005
