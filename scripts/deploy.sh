@@ -138,9 +138,13 @@ build() {
     local format=()
     # Without it podman drops the image's health check.
     [ "$ENGINE" != podman ] || format=(--format docker)
+    # As labels too: podman takes a cached layer of another version for the build arguments' one.
+    local revision facts
+    revision="$(git -C "$ROOT" rev-parse --verify --quiet HEAD || echo unknown)"
+    facts=(--build-arg "VERSION=$TAG" --build-arg "REVISION=$revision"
+        --label "org.opencontainers.image.version=$TAG" --label "org.opencontainers.image.revision=$revision")
     # shellcheck disable=SC2086 # several options in one variable
-    run "$ENGINE" build ${format[@]+"${format[@]}"} ${BUILD_OPTIONS:-} --tag "$IMAGE:$TAG" --build-arg "VERSION=$TAG" \
-        --build-arg "REVISION=$(git -C "$ROOT" rev-parse --verify --quiet HEAD || echo unknown)" "$ROOT"
+    run "$ENGINE" build ${format[@]+"${format[@]}"} ${BUILD_OPTIONS:-} "${facts[@]}" --tag "$IMAGE:$TAG" "$ROOT"
 }
 
 free_port() {

@@ -2,7 +2,7 @@
 
 A user or an address is one fixed-size record (`ACTOR`): decaying counts at a few half-lives and
 small forgetting sets. An endpoint is one (`ENDPOINT`): decayed status counts and running moments
-of latency and sizes. Records of two memories can be merged, so replicas can share them one day.
+of latency and sizes. `merge_newer` takes the later record of each; counts are not added up.
 What all users share (the endpoints, `SHARED`, the transitions) ages by count and weighs every
 user's voice down as it gets louder, so no single actor owns it.
 

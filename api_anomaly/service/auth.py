@@ -8,8 +8,8 @@ from api_anomaly.service.refusals import Unauthorized
 
 
 class Tokens:
-    """The accepted tokens. Kept and compared as SHA-256 digests, so a token's length does not show
-    in the time either, and no token stands in the memory for longer than the start takes."""
+    """The accepted tokens. Compared as SHA-256 digests, so a token's length does not show in the
+    time either."""
 
     def __init__(self, tokens: Iterable[str]) -> None:
         self._digests = [_digest(token.encode()) for token in tokens]

@@ -31,10 +31,22 @@ def _only_iso(value: Any) -> Any:
     """Refuse text that is a bare number: "20240101" may be a date or Unix seconds, so it is
     neither.
     """
-    if isinstance(value, str) and value[4:5] != "-":
+    if isinstance(value, str) and (value[4:5] != "-" or value[5:6] == "W"):
+        if "T" in value:  # the basic form, 20240131T134500Z, which pydantic does not read
+            try:
+                return datetime.fromisoformat(value)
+            except ValueError:
+                pass
         raise PydanticCustomError(
             "timestamp_text", "Input should be ISO 8601 like 2024-01-31T13:45:00Z, or Unix seconds"
         )
+    return value
+
+
+def _three_digits(value: Any) -> Any:
+    """Refuse text like "2_00", which Python reads as a number."""
+    if isinstance(value, str) and not (len(value) == 3 and value.isascii() and value.isdigit()):
+        raise PydanticCustomError("status_text", "Input should be a status from 100 to 599")
     return value
 
 
@@ -70,8 +82,10 @@ Timestamp = Annotated[
 ]
 User = Annotated[str, Field(min_length=1, max_length=256)]
 Endpoint = Annotated[str, Field(min_length=1, max_length=8192)]
-Method = Annotated[str, StringConstraints(max_length=64, to_upper=True)]
-Status = Annotated[int, Field(ge=100, le=599)]
+Method = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=64, to_upper=True)
+]
+Status = Annotated[int, BeforeValidator(_three_digits), Field(ge=100, le=599)]
 Address = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_address)]
 # Strict, because a lax float takes true for 1 and "1" for 1. Whole sizes are floats, because a
 # client with missing values often writes 512.0.

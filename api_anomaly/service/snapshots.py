@@ -80,6 +80,10 @@ class Snapshots:
             self._metrics.count("snapshots_total", "failed")
             self._journal.warning("memory not kept", error=error.code, reason=str(error))
             return
+        except Exception as error:  # whatever it is, the next snapshot must be tried
+            self._metrics.count("snapshots_total", "failed")
+            self._journal.failure("memory not kept", error)
+            return
         self.kept = started
         self._metrics.count("snapshots_total", "success")
         self._metrics.set("snapshot_last_success_timestamp_seconds", started)

@@ -291,3 +291,15 @@ def test_inflating_stops_at_the_limit() -> None:
 def test_a_body_of_countless_empty_gzip_parts_is_refused() -> None:
     with pytest.raises(EncodingBroken, match="too many"):
         inflate(gzip.compress(b"") * 10_000, 1_000)
+
+
+@pytest.mark.parametrize("status", ["2_00", " 200", "200.0", "\u0662\u0660\u0660"])
+def test_a_status_in_text_has_three_digits(status: str) -> None:
+    with pytest.raises(Invalid):
+        decoded(status_code=status)
+
+
+def test_a_basic_iso_time_is_read_and_a_padded_method_is_trimmed() -> None:
+    detection = decoded(timestamp="20250101T000000Z", method=" get ")
+    assert detection.columns.time[0] == 1_735_689_600.0
+    assert detection.logs[0].method == "GET"
