@@ -19,7 +19,6 @@ _RUNG_LOGS = 5  # logs behind the last rung, so that one outlier does not set th
 _RUNGS_A_DECADE = 16
 _ACTOR_LOGS = 5
 _MOST_FLAGGED = 5.0  # times the budget
-_LEAST_KEPT = 0.25  # of the held-out logs; where few actors send everything none can be capped
 _LEAST_RISE = 1e-9  # between values that are all but equal, so that a slope stays finite
 _RISK_DECADES = 6.0  # a tail probability of 1e-6 is risk 100
 
@@ -89,19 +88,16 @@ class Calibration(NamedTuple):
         """From the evidence (n,) against held-out logs of `actors` (n,), none of whom dominates.
 
         An actor counts five times at most beyond any point, or as few times more as are needed for
-        a quarter of the logs to count and for the held-out logs not to be flagged at five times
-        the budget. Capping thins the middle of the ladder, so the slope beyond its end is the
-        steeper of both.
+        the held-out logs not to be flagged at five times the budget. Capping thins the middle of
+        the ladder, so the slope beyond its end is the steeper of both.
         """
         whole = Ladder.of(held_out)
         most = _ACTOR_LOGS
         while True:
-            capped, kept = _capped(held_out, actors, most)
-            ladder = Ladder.of(capped)
+            ladder = Ladder.of(_capped(held_out, actors, most))
             found = cls(ladder._replace(slope=max(ladder.slope, whole.slope)), budget)
             flagged = float((held_out > found.threshold()).mean())
-            fair = kept >= _LEAST_KEPT and flagged <= _MOST_FLAGGED * budget
-            if fair or most >= len(held_out):
+            if flagged <= _MOST_FLAGGED * budget or most >= len(held_out):
                 return found
             most *= 2
 
@@ -125,11 +121,10 @@ class Calibration(NamedTuple):
 
 def _capped(
     values: NDArray[np.float64], actors: NDArray[np.uint64], most: int
-) -> tuple[NDArray[np.float64], float]:
+) -> NDArray[np.float64]:
     """`values` (n,) with all but the `most` highest of each of `actors` (n,) put at the lowest.
 
-    So neither an attacker in the held-out logs nor one busy machine sets the tail. And the share
-    of the values that were kept.
+    So neither an attacker in the held-out logs nor one busy machine sets the tail.
     """
     order = np.lexsort((-values, actors))
     sorted_actors = actors[order]
@@ -137,4 +132,4 @@ def _capped(
     rank = np.arange(len(values)) - np.repeat(starts, np.diff(np.append(starts, len(values))))
     capped = values.copy()
     capped[order[rank >= most]] = values.min()
-    return capped, float((rank < most).mean())
+    return capped

@@ -16,6 +16,7 @@ from api_anomaly.core.behaviours import BEHAVIOURS, in_units
 _FAMILIES = tuple(dict.fromkeys(row.family for row in BEHAVIOURS))
 _MEMBERS = np.array([[row.family == family for row in BEHAVIOURS] for family in _FAMILIES])
 _MOST = 3
+_CHUNK = 1_024  # rows explained at once: 6 MB each with all families, 100,000 would take 600
 
 
 class Reason(NamedTuple):
@@ -58,8 +59,14 @@ class Scaler(NamedTuple):
 
 def explain(rows: NDArray[np.float32], scaler: Scaler, scorer: Scorer) -> list[tuple[Reason, ...]]:
     """Three reasons for each row (m, d), the most telling first. Scores a row once per family."""
-    if len(rows) == 0:
-        return []
+    chunks = (rows[start : start + _CHUNK] for start in range(0, len(rows), _CHUNK))
+    return [reasons for chunk in chunks for reasons in _explained(chunk, scaler, scorer)]
+
+
+def _explained(
+    rows: NDArray[np.float32], scaler: Scaler, scorer: Scorer
+) -> list[tuple[Reason, ...]]:
+    """`explain` for so few rows that a copy of them for each family is small."""
     occluded = np.where(_MEMBERS[None], scaler.usual, rows[:, None]).astype(np.float32)
     scores = scorer.evidence(occluded.reshape(-1, rows.shape[1])).reshape(len(rows), len(_FAMILIES))
     ranking = np.argsort(scores, axis=1, kind="stable")[:, :_MOST]

@@ -1,6 +1,7 @@
 """Reasons: three at most, of different families, the most telling first, in readable words."""
 
 import re
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -21,6 +22,13 @@ class Far:
 
     def evidence(self, rows: NDArray[np.float32]) -> NDArray[np.float64]:
         return np.array([np.square(self.scaler.distance(row)).sum() for row in rows], np.float64)
+
+
+class Usual:
+    """No evidence against anything."""
+
+    def evidence(self, rows: NDArray[np.float32]) -> NDArray[np.float64]:
+        return np.zeros(len(rows))
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +67,16 @@ def test_reasons_of_a_log_do_not_depend_on_the_logs_beside_it(scaler: Scaler) ->
     whole = explain(rows, scaler, Far(scaler))
     assert [explain(rows[i : i + 1], scaler, Far(scaler))[0] for i in range(9)] == whole
     assert explain(rows[:0], scaler, Far(scaler)) == []
+
+
+def test_many_logs_are_explained_in_little_memory(scaler: Scaler) -> None:
+    rows = np.random.default_rng(3).gamma(2.0, 2.0, (4_000, WIDTH)).astype(np.float32)
+    tracemalloc.start()
+    reasons = explain(rows, scaler, Usual())
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(reasons) == 4_000
+    assert peak < 10 * rows.nbytes
 
 
 def number(text: str) -> float:
