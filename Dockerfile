@@ -20,7 +20,7 @@ COPY requirements.txt ./
 # Wheels only: nothing is compiled here, so no compiler is needed. The packages' own tests stay out.
 RUN python3 -m venv --without-pip /opt/venv \
     && python3 -m pip --python /opt/venv/bin/python install \
-        --no-cache-dir --no-compile --only-binary :all: --require-hashes -r requirements.txt \
+        --no-cache-dir --no-compile --only-binary :all: --no-deps --require-hashes -r requirements.txt \
     && find /opt/venv -type d -name tests -prune -exec rm -rf {} +
 
 COPY main.py ./
