@@ -140,8 +140,14 @@ def move(actor, log, gap, late, step):  # type: ignore[no-untyped-def]
 
 
 @kernel
+def _burst(hour, day):  # type: ignore[no-untyped-def]
+    """The last hour's pace as a multiple of the last day's."""
+    return (hour + 1.0) / (day / 24.0 + 1.0)
+
+
+@kernel
 def write(x, actor):  # type: ignore[no-untyped-def]
-    """The actor's block of behaviours into x (42,), in the order of `behaviours._ACTOR`."""
+    """The actor's block of behaviours into x (44,), in the order of `behaviours._ACTOR`."""
     requests, counts = actor.requests, actor.counts
     for h in range(4):
         x[h] = math.log1p(requests[h])
@@ -174,6 +180,8 @@ def write(x, actor):  # type: ignore[no-untyped-def]
     x[30] = math.log1p((requests[2] + 1.0) / (counts[NEW_OBJECTS, 1] + 1.0))
     x[40] = math.log1p(counts[FAILED_WRITES, 0])
     x[41] = math.log1p(counts[FAILED_WRITES, 2])
+    x[42] = math.log1p(_burst(counts[KILOBYTES, 1], counts[KILOBYTES, 2]))
+    x[43] = math.log1p(_burst(counts[NEW_OBJECTS, 1], counts[NEW_OBJECTS, 2]))
     for odd in range(3):
         x[31 + 3 * odd] = math.log1p(counts[ODD_STATUSES + odd, 0])
         x[32 + 3 * odd] = math.log1p(counts[ODD_STATUSES + odd, 2])

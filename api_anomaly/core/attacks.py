@@ -1,4 +1,4 @@
-"""Eleven generic abuses, each played by one attacker as an episode of logs on the own stage."""
+"""Generic abuses, each played by one attacker as an episode of logs on the own stage."""
 
 import numpy as np
 
@@ -37,11 +37,95 @@ def stuffing(stage: Stage) -> Episode:
     )
 
 
+def swarming(stage: Stage) -> Episode:
+    """The same write from so many addresses that each tries once or a few times."""
+    size = stage.length(10, 150)
+    row = int(stage.pick(stage.writes, 1)[0])
+    pool = stage.new_addresses(max(2, int(size / stage.rng.uniform(1.0, 3.0))))
+    address = pool[stage.rng.integers(0, len(pool), size)]
+    names: list[str | None] = [None] * size
+    if stage.anonymous < 0.9:
+        names = [f"rehearsed-{number}" for number in stage.rng.integers(0, 1 << 40, size)]
+    status = mixed(stage, size, (401, 403, 200, 404, 400))
+    times = stage.times(size, fastest=1.0)
+    agent = -1 if stage.rng.random() < 0.5 else int(stage.pick(stage.all, 1)[0])
+    return Episode(np.full(size, row), times, None, address, agent, None, status, _POST, names)
+
+
+def knocking(stage: Stage) -> Episode:
+    """A stranger that asks for one to five odd things and is gone."""
+    size = int(stage.rng.integers(1, 6))
+    user, address = stage.stranger()
+    rows = stage.pick(stage.all, size)
+    paths = [_unused(stage, int(row)) for row in rows]
+    if len(stage.rare) and stage.rng.random() < 0.5:
+        rows = stage.pick(stage.rare, size)
+        paths = [stage.text(int(row)) for row in rows]
+    status = mixed(stage, size, (404, 403, 301, 200, 400))
+    agent = _some_agent(stage)
+    method = _POST if stage.rng.random() < 0.2 else 0
+    return Episode(
+        rows, stage.times(size), user, repeated(address, size), agent, paths, status, method
+    )
+
+
+def fuzzing(stage: Stage) -> Episode:
+    """One actor tries what an endpoint makes of odd parameters."""
+    size = stage.length(4, 150)
+    rows = stage.pick(stage.pick(stage.all, int(stage.rng.integers(1, 8))), size)
+    paths = []
+    for row in rows:
+        path = stage.text(int(row)).split("?")[0]
+        odd = "".join(stage.rng.choice(list("%<'{:/\\|^"), int(stage.rng.integers(1, 30))))
+        paths.append(f"{path}?{stage.word()}={odd}{stage.word()}")
+    status = mixed(stage, size, (200, 400, 403, 404, 500))
+    user, address = _somebody(stage), stage.new_addresses(1)
+    return Episode(
+        rows,
+        stage.times(size),
+        user,
+        repeated(address, size),
+        _some_agent(stage),
+        paths,
+        status,
+    )
+
+
+def takeover(stage: Stage) -> Episode:
+    """A known user's account from a new address: some refusals, then in, then changes."""
+    size, tries = stage.length(6, 120), int(stage.rng.integers(0, 8))
+    user, _ = stage.account()
+    rows = stage.pick(stage.writes, size)
+    rows[:tries] = rows[0]
+    reads = stage.rng.random(size) < stage.rng.uniform(0.2, 0.8)
+    reads[:tries] = False
+    rows[reads] = stage.pick(stage.all, int(reads.sum()))
+    status = stage.columns.status[rows].copy()
+    status[:tries] = 401
+    agent = int(stage.pick(stage.all, 1)[0])
+    address = repeated(stage.new_addresses(1), size)
+    return Episode(rows, stage.times(size), user, address, agent, None, status)
+
+
+def _unused(stage: Stage, row: int) -> str:
+    """A path that nobody uses, beside one that somebody does."""
+    parts = stage.text(row).split("?")[0].split("/")[: int(stage.rng.integers(1, 4))]
+    deeper = [stage.word(), *([stage.word()] if stage.rng.random() < 0.4 else [])]
+    return "/".join([*parts, *deeper])
+
+
+def _some_agent(stage: Stage) -> int:
+    """The row of one agent, or -1: another with each log."""
+    return -1 if stage.rng.random() < 0.2 else int(stage.pick(stage.all, 1)[0])
+
+
 def enumeration(stage: Stage) -> Episode:
     """One actor walks through the numbers of one endpoint, in steps or at random."""
     size = stage.length(8)
     row = int(stage.pick(stage.numbered, 1)[0])
-    start, text = int(stage.rng.integers(1, 100_000)), stage.text(row)
+    start, text = (
+        1 if stage.rng.random() < 0.5 else int(stage.rng.integers(1, 100_000))
+    ), stage.text(row)
     numbers = (
         start + np.arange(size)
         if stage.rng.random() < 0.5
@@ -60,11 +144,7 @@ def scanning(stage: Stage) -> Episode:
     """One address asks for paths that nobody uses."""
     size = stage.length(5)
     user, address = stage.stranger()
-    paths = []
-    for row in stage.pick(stage.all, size):
-        parts = stage.text(int(row)).split("?")[0].split("/")[: int(stage.rng.integers(1, 4))]
-        deeper = [stage.word(), *([stage.word()] if stage.rng.random() < 0.4 else [])]
-        paths.append("/".join([*parts, *deeper]))
+    paths = [_unused(stage, int(row)) for row in stage.pick(stage.all, size)]
     status = mixed(stage, size, (404, 403, 301, 200, 400))
     agent = int(stage.pick(stage.all, 1)[0])
     method = _POST if stage.rng.random() < 0.2 else 0
@@ -110,12 +190,15 @@ def scraping(stage: Stage) -> Episode:
     """One actor fetches object after object at a human's or a machine's pace."""
     size = stage.length(30, 600)
     user, address = _somebody(stage), stage.new_addresses(1)
-    row = int(stage.pick(stage.numbered, 1)[0])
-    text, numbers = stage.text(row), stage.rng.integers(1, 10_000_000, size)
-    paths = [stage.renumbered(text, int(number)) for number in numbers]
+    rows = stage.pick(stage.pick(stage.numbered, int(stage.rng.integers(1, 5))), size)
+    numbers = stage.rng.integers(1, 10_000_000, size)
+    paths = [
+        stage.renumbered(stage.text(int(row)), int(number))
+        for row, number in zip(rows, numbers, strict=True)
+    ]
     agent = int(stage.pick(stage.all, 1)[0])
     times = stage.times(size, fastest=1.0, slowest=120.0)
-    return Episode(np.full(size, row), times, user, repeated(address, size), agent, paths)
+    return Episode(rows, times, user, repeated(address, size), agent, paths)
 
 
 def hauling(stage: Stage) -> Episode:

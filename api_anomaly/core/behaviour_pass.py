@@ -18,8 +18,8 @@ from api_anomaly.core.columns import Columns
 from api_anomaly.core.memory import Memory, State
 from api_anomaly.core.reading import LOG, read
 from api_anomaly.core.sketches import add, known
-from api_anomaly.core.tables import see
-from api_anomaly.core.windows import LOG2E, surprise
+from api_anomaly.core.tables import find, see
+from api_anomaly.core.windows import LOG2E, share, surprise
 
 _SETTLED = 20  # logs after which a user's novelties say what is usual for users
 _HOUR_PRIOR, _DAY_PRIOR = 6.0, 3.0
@@ -98,6 +98,7 @@ def _observe_one(state, log, x):  # type: ignore[no-untyped-def]
     shared = state.shared[0]
     seen = max(user.seen, address.seen)
     _write_request(x[SINGLE:], log, endpoint, place, shared)
+    known_before = user.seen
 
     user_gap, user_late = actors.settle(user, log.time)
     address_gap, address_late = actors.settle(address, log.time)
@@ -123,15 +124,26 @@ def _observe_one(state, log, x):  # type: ignore[no-untyped-def]
     actors.write(x[ADDRESS:], address)
     x[SINGLE] = math.log1p(address.counts[actors.FAILED_PARTNERS, 2])
 
+    endpoint_late = usual.settle(endpoint, log.time)
+    usual.join_lately(endpoint, log, known_before, weight, endpoint_late)
+    _write_endpoint(x[SINGLE:], endpoint)
+
     usual.join_step(state.transitions, before, log.place, weight)
-    usual.join_shared(shared, log, weight)
-    usual.join_endpoint(endpoint, log, weight)
-    usual.join_endpoint(place, log, weight)
-    peer_weight = 1.0 / user.requests[3]
-    usual.join_endpoint(peers, log, peer_weight)
-    usual.join_peers(state.transitions, log, weight, peer_weight)
-    usual.age(shared, state.endpoints, state.transitions)
+    _join_usual(state, log, known_before, weight, 1.0 / user.requests[3])
     return seen
+
+
+@kernel
+def _join_usual(state, log, seen, weight, peer_weight):  # type: ignore[no-untyped-def]
+    """Let a log of a user with `seen` logs before it join what all users share."""
+    usual.join_shared(state.shared[0], log, weight)
+    for key in (log.endpoint, log.place):
+        record = state.endpoints.records[find(state.endpoints, key)]
+        usual.join_endpoint(record, log, seen, weight)
+    peers = state.endpoints.records[find(state.endpoints, log.peers)]
+    usual.join_endpoint(peers, log, seen, peer_weight)
+    usual.join_peers(state.transitions, log, weight, peer_weight)
+    usual.age(state.shared[0], state.endpoints, state.transitions)
 
 
 @kernel
@@ -148,6 +160,19 @@ def _write_request(x, log, endpoint, place, shared):  # type: ignore[no-untyped-
     x[16] = math.log1p(log.parameters)
     x[17] = math.log1p(log.odd)
     x[18] = math.log1p(log.longest)
+
+
+@kernel
+def _write_endpoint(x, endpoint):  # type: ignore[no-untyped-def]
+    """What happened at the endpoint lately, and what is usual there (single rows 19 to 24)."""
+    refused = usual.refused_share(endpoint)
+    newcomers = share(endpoint.newcomers, endpoint.weight, usual.PRIOR)
+    x[19] = math.log1p(usual.surge(endpoint))
+    x[20] = usual.above_usual(endpoint, usual.REFUSED, refused)
+    x[21] = usual.above_usual(endpoint, usual.NEWCOMERS, newcomers)
+    x[22] = refused
+    x[23] = newcomers
+    x[24] = share(endpoint.odd, endpoint.weight, usual.PRIOR)
 
 
 @kernel

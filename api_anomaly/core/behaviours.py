@@ -75,6 +75,8 @@ _ACTOR = (
     ("odd_endpoints_mean_1h", "bits", PLAIN, "peers", "the same per request, 1 h", "endpoints unlike its peers' for each request, in bits: {value}"),
     ("failed_writes_3m", "responses", COUNT, "writes", "writes answered with 4xx lately, 3 min", "refused writes in a few minutes: {value}"),
     ("failed_writes_1d", "responses", COUNT, "writes", "writes answered with 4xx lately, 1 day", "refused writes in the last days: {value}"),
+    ("volume_burst", "ratio", COUNT, "volume", "response bytes of 1 h against its own day", "volume as a multiple of its own daily pace: {value}"),
+    ("object_burst", "ratio", COUNT, "enumeration", "whole endpoints new to it of 1 h against its own day", "pace of different objects as a multiple of its own daily pace: {value}"),
 )  # fmt: skip
 _SINGLE = (
     ("address_failed_users_1d", "users", COUNT, "denied", "distinct users denied at this address, 1 day", "users denied at this address in the last days: {value}"),
@@ -96,6 +98,12 @@ _SINGLE = (
     ("parameters", "parameters", COUNT, "shape", "parameters of the query", "parameters of the query: {value}"),
     ("odd_characters", "bytes", COUNT, "shape", "bytes that a plain path or query does not hold", "odd characters in the endpoint: {value}"),
     ("longest_part", "bytes", COUNT, "shape", "longest run between separators", "longest part of the endpoint, in bytes: {value}"),
+    ("endpoint_surge", "ratio", COUNT, "endpoint", "voices at this endpoint of 1 h against its own day", "users at this endpoint as a multiple of its daily pace: {value}"),
+    ("endpoint_refusals_excess", "sd", PLAIN, "endpoint", "4xx at this endpoint of 1 h above its usual share, in standard deviations", "refusals at this endpoint above its usual: {value} sd"),
+    ("endpoint_newcomers_excess", "sd", PLAIN, "endpoint", "newcomers at this endpoint of 1 h above their usual share, in standard deviations", "newcomers at this endpoint above their usual: {value} sd"),
+    ("endpoint_refused_share", "share", PLAIN, "endpoint", "share of 4xx at this endpoint", "usual share of refusals at this endpoint: {value}"),
+    ("endpoint_newcomer_share", "share", PLAIN, "endpoint", "share of users hardly known at this endpoint", "usual share of newcomers at this endpoint: {value}"),
+    ("endpoint_oddness", "bits", PLAIN, "endpoint", "mean bits by which this endpoint's visitors surprised among their peers", "how unlike their peers this endpoint's visitors are, in bits: {value}"),
 )  # fmt: skip
 
 _PARTNERS = {"user": "addresses", "address": "users"}

@@ -17,17 +17,13 @@ from api_anomaly.core.columns import Columns
 from api_anomaly.core.forest import Forest
 from api_anomaly.core.memory import Memory
 from api_anomaly.core.model import Model, wire
-from api_anomaly.core.ranker import Ranker
 from api_anomaly.core.reasons import Reason, Scaler, explain
-from api_anomaly.core.rehearsal import merged, rehearse
+from api_anomaly.core.second_stage import second_stage
 from api_anomaly.errors import TooFewLogs
 
 MINIMUM_LOGS = 10
 ENOUGH_HISTORY = 20  # logs of a user or its address before it can be judged by its own past
-_REHEARSALS = 3  # each with other attackers; their mean is steadier than one
-_STAGE_LOGS = 100_000  # of the latest history that attackers play on
 _COLD = 0.2  # of the training logs: what came first had no past to be judged by
-_ENOUGH_TO_REHEARSE, _FEWEST_REHEARSED, _MOST_REHEARSED = 100, 3_000, 20_000  # logs
 
 Progress = Callable[[str, float], None]
 
@@ -112,7 +108,13 @@ def fit(columns: Columns, options: FitOptions, progress: Progress | None = None)
     forest = Forest.grow_trimmed(rows[:cut], options.trees, options.sample, options.seed)
     rarity = Ladder.of(forest.suspicion(warm))
     tell("rehearsal", 0.5)
-    ranker = _rehearsed_ranker(columns.take(np.arange(cold, cut)), warm, options)
+    ranker = second_stage(
+        columns.take(np.arange(cold, cut)),
+        warm,
+        options.seed,
+        options.memory_entities,
+        lambda done: tell("rehearsal", 0.5 + 0.4 * done),
+    )
     hostility = ranker and Ladder.of(ranker.log_odds(warm))
     tell("calibration", 0.9)
     uncalibrated = Calibration(rarity, options.alert_budget)
@@ -122,28 +124,6 @@ def fit(columns: Columns, options: FitOptions, progress: Progress | None = None)
     calibration = Calibration.of(evidence[cut:], actors, options.alert_budget)
     model = replace(model, calibration=calibration)
     return Fitted(model, memory, _facts(model, evidence, order, cut))
-
-
-def _rehearsed_ranker(
-    history: Columns, own: NDArray[np.float32], options: FitOptions
-) -> Ranker | None:
-    """The second stage: attacks rehearsed among `history`, told from its behaviours `own` (n, d).
-
-    None where there is no stage to rehearse on.
-    """
-    if len(history) < _ENOUGH_TO_REHEARSE:
-        return None
-    actors = actor_keys(history)
-    latest = history.take(np.arange(max(0, len(history) - _STAGE_LOGS), len(history)))
-    logs = min(_MOST_REHEARSED, max(_FEWEST_REHEARSED, len(latest) // 5))
-    rehearsals = []
-    for seed in range(options.seed, options.seed + _REHEARSALS):
-        rehearsed = rehearse(latest, actors[-len(latest) :], logs, seed)
-        if rehearsed is None:
-            return None
-        both, place = merged(latest, rehearsed)
-        rehearsals.append(observe(Memory.empty(options.memory_entities), both).rows[place])
-    return Ranker.train(own, actors, rehearsals, options.seed)
 
 
 def _facts(

@@ -40,6 +40,8 @@ COUNTERS = (
     "odd_endpoints",  # the same for endpoint templates
     "failed_writes",  # writes answered with 4xx
 )
+#: What is counted of every endpoint, at the last two of `windows.HALF_LIVES`, in voices.
+LATELY = ("requests", "refused", "newcomers")
 STATUS_CLASSES = ("success", "redirect", "client error", "denied", "not found", "server error")
 NOVELTIES = ("endpoint", "address", "network", "agent")
 TRANSITIONS = 1 << 17
@@ -77,6 +79,10 @@ ENDPOINT = np.dtype(
         ("weight", "f8"),  # the same, of the next two, which age by themselves
         ("statuses", "f8", (len(STATUS_CLASSES),)),
         ("writes", "f8"),
+        ("newcomers", "f8"),  # voices of users who were hardly known
+        ("odd", "f8"),  # bits by which its visitors' logs surprised among their peers
+        ("now", "f8"),  # time that `lately` stands at
+        ("lately", "f8", (len(LATELY), 2)),
         # (latency, request size, response size) x (weight, mean, variance), all of log
         ("moments", "f8", (3, 3)),
         ("seen", "u8"),

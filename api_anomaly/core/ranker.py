@@ -14,13 +14,22 @@ from numpy.typing import NDArray
 
 from api_anomaly.core.trees import Tree, Trees, flatten
 
-# Few, shallow trees that each see a tenth of the behaviours: larger models learnt the rehearsal by
-# heart and did worse on real attacks.
-_ITERATIONS, _DEPTH, _LEAF_ROWS, _SEEN_FEATURES = 40, 3, 30, 0.1
-_MOST_ROWS = 20_000  # of own traffic; more did not help and costs time
+# Shallow trees whose splits each see three tenths of the behaviours. Larger models do worse where
+# attacks hide among the own logs, since they learn those by heart: hence the purge before.
+_ITERATIONS, _DEPTH, _LEAF_ROWS, _SEEN_FEATURES = 60, 5, 30, 0.3
+_MOST_ROWS = 12_000  # of either side; more did not help and costs time
 #: Share of own traffic that is drawn log by log; the rest is drawn actor by actor, so that neither
 #: a few busy machines nor many quiet users are out of sight.
 _BY_LOG = 0.7
+_BY_ATTACKER = 0.25  # of a rehearsed family's share, attacker by attacker; the rest log by log
+
+
+class Rehearsal(NamedTuple):
+    """Behaviours of rehearsed attacks (m, d), each one's family (m,) and attacker (m,)."""
+
+    rows: NDArray[np.float32]
+    family: NDArray[np.int64]
+    attacker: NDArray[np.int64]
 
 
 class Ranker(NamedTuple):
@@ -34,17 +43,18 @@ class Ranker(NamedTuple):
         cls,
         own: NDArray[np.float32],
         actors: NDArray[np.uint64],
-        rehearsals: Sequence[NDArray[np.float32]],
+        rehearsals: Sequence[Rehearsal],
         seed: int,
     ) -> Self:
         """Tell rehearsed attacks from `own` (n, d), whose actors are `actors` (n,).
 
-        One model for each rehearsal (m, d); the ranker is their mean. Deterministic by `seed`.
+        One model for each rehearsal; the ranker is their mean. Deterministic by `seed`.
         """
         rng = np.random.default_rng(seed)
-        models = [
-            _fitted(_drawn(own, actors, rng), rows, seed + i) for i, rows in enumerate(rehearsals)
-        ]
+        models = []
+        for i, rehearsal in enumerate(rehearsals):
+            drawn = _drawn(own, actors, rng)
+            models.append(_fitted(drawn, _drawn_attacks(rehearsal, len(drawn), rng), seed + i))
         share = 1.0 / len(models)
         trees = [_tree(step[0].nodes, share) for model in models for step in model._predictors]
         baselines = [float(np.ravel(model._baseline_prediction)[0]) for model in models]
@@ -65,15 +75,35 @@ def _drawn(
     return own[rng.choice(len(own), min(_MOST_ROWS, len(own)), p=chance / chance.sum())]
 
 
+def _drawn_attacks(
+    rehearsal: Rehearsal, size: int, rng: np.random.Generator
+) -> NDArray[np.float32]:
+    """`size` rows with replacement, of each family as many."""
+    family, logs = _shares(rehearsal.family)
+    each, by_attacker = _shares(rehearsal.attacker)
+    first = np.unique(each, return_index=True)[1]
+    attackers = np.bincount(family[first])[family]
+    chance = (1.0 - _BY_ATTACKER) / logs + _BY_ATTACKER / (attackers * by_attacker)
+    return rehearsal.rows[rng.choice(len(rehearsal.rows), size, p=chance / chance.sum())]
+
+
+def _shares(groups: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Each row's group, numbered from 0, and how many rows that has; both (m,)."""
+    _, place, counts = np.unique(groups, return_inverse=True, return_counts=True)
+    return place, counts[place]
+
+
 def _fitted(own: NDArray[np.float32], rehearsed: NDArray[np.float32], seed: int) -> Any:
-    """A HistGradientBoostingClassifier for which both sides weigh the same in sum."""
+    """A HistGradientBoostingClassifier on as many rows of either side.
+
+    Not with weights: with them scikit-learn takes ten times as long to find its bins.
+    """
     # Slow to import, and a server that only scores never needs them.
     from sklearn.ensemble import HistGradientBoostingClassifier
     from threadpoolctl import threadpool_limits
 
     rows = np.concatenate([own, rehearsed])
     hostile = np.arange(len(rows)) >= len(own)
-    weights = np.where(hostile, len(own) / len(rehearsed), 1.0)
     model = HistGradientBoostingClassifier(
         max_iter=_ITERATIONS,
         max_depth=_DEPTH,
@@ -87,7 +117,7 @@ def _fitted(own: NDArray[np.float32], rehearsed: NDArray[np.float32], seed: int)
     # One thread: a training leaves the other core to the requests, and threads that wait for one
     # another on a busy machine made it many times slower.
     with threadpool_limits(limits=1, user_api="openmp"):
-        return model.fit(rows, hostile, sample_weight=weights)
+        return model.fit(rows, hostile)
 
 
 def _tree(nodes: NDArray[Any], share: float) -> Tree:

@@ -35,6 +35,10 @@ _WITH_ACCOUNTS: tuple[Play, ...] = (
     attacks.hauling,
     attacks.straining,
     attacks.insider,
+    attacks.fuzzing,
+    attacks.takeover,
+    attacks.knocking,
+    attacks.swarming,
 )
 #: Played where there is something to guess at: writes are an ordinary part of the traffic.
 _WITH_WRITES: tuple[Play, ...] = (attacks.guessing, attacks.stuffing)
@@ -43,7 +47,11 @@ FAMILIES: tuple[Play, ...] = (*_WITH_WRITES, *_WITH_ACCOUNTS)
 
 
 class Rehearsed(NamedTuple):
-    """The attackers' m logs in time order; each one's family (place in FAMILIES) and attacker."""
+    """The attackers' m logs in time order; each one's family (place in FAMILIES) and attacker.
+
+    Attackers do nothing ordinary in between: rehearsing cover taught the ranker to fear the
+    ordinary, on every data set that was tried.
+    """
 
     columns: Columns
     family: NDArray[np.int64]

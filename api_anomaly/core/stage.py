@@ -2,6 +2,7 @@
 users.
 """
 
+from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,6 +44,7 @@ class Stage:
         self.writes = np.flatnonzero(np.isin(columns.method, _WRITES))
         looked = rng.choice(self.all, min(len(self.all), _SAMPLE))
         self.numbered = np.array([row for row in looked if _digits(self.text(row))], np.int64)
+        self.rare = _seldom(columns, looked)
         keys, first, counts = np.unique(users, return_index=True, return_counts=True)
         named = np.array([self._named(int(row)) for row in first])
         self.accounts = keys[(counts >= _ESTABLISHED) & named]
@@ -111,6 +113,13 @@ class Stage:
     def word(self) -> str:
         """A path segment that nobody uses."""
         return bytes(self.rng.choice(_LETTERS, self.rng.integers(3, 14))).decode()
+
+
+def _seldom(columns: Columns, looked: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Those of the rows `looked` at whose endpoint none other of them has."""
+    texts = [_row(columns.endpoint, int(row)) for row in looked]
+    met = Counter(texts)
+    return looked[[met[text] == 1 for text in texts]]
 
 
 def _row(texts: Texts, row: int) -> str | None:

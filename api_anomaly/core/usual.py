@@ -17,18 +17,21 @@ import numpy as np
 from api_anomaly.compiled import kernel
 from api_anomaly.core.columns import METHODS
 from api_anomaly.core.endpoints import join
-from api_anomaly.core.memory import NOVELTIES, STATUS_CLASSES, TRANSITIONS
+from api_anomaly.core.memory import LATELY, NOVELTIES, STATUS_CLASSES, TRANSITIONS
 from api_anomaly.core.tables import USED
-from api_anomaly.core.windows import surprise
+from api_anomaly.core.windows import advance, decay_factors, surprise
 
 LATENCY, REQUEST_SIZE, RESPONSE_SIZE = range(3)
+REQUESTS, REFUSED, NEWCOMERS = range(3)
+assert len(LATELY) == 3  # the constants above are its rows, in its order
 _ENDPOINT_SPAN = 10_000.0  # voices after which an endpoint's status counts are halved
 _SHARED_SPAN = 1_000_000.0  # voices after which everybody's are halved
 _MOMENT_SPAN = 1_000.0  # voices that a running moment remembers
+_FEW = 3  # logs after which a user is no newcomer any more
 _ENOUGH = 5.0  # voices before an endpoint has a usual latency or size
 _SPREAD_FLOOR = 0.1  # of log s or log bytes: where all are alike, a ripple is no storm
 _EXTREME = 8.0  # standard deviations at which an excess is cut
-_PRIOR = 5.0  # voices that the prior of a status or method is worth
+PRIOR = 5.0  # voices that the prior of a status or method is worth
 _STEP_PRIOR = 2.0
 _PEER_PRIOR = 20.0
 _PLAUSIBLE = 2.0  # bits: what a quarter of the peers do surprises nobody
@@ -67,14 +70,14 @@ def learn(moments, value, weight):  # type: ignore[no-untyped-def]
 def status_surprise(endpoint, shared, kind):  # type: ignore[no-untyped-def]
     """Bits of surprise of a status class at this endpoint."""
     expected = (shared.statuses[kind] + 1.0) / (shared.weight + len(STATUS_CLASSES))
-    return surprise(endpoint.statuses[kind], endpoint.weight, expected, _PRIOR)
+    return surprise(endpoint.statuses[kind], endpoint.weight, expected, PRIOR)
 
 
 @kernel
 def method_rarity(endpoint, place, shared, method):  # type: ignore[no-untyped-def]
     """Bits of surprise of this method at this template."""
     expected = (shared.methods[method] + 1.0) / (shared.weight + len(METHODS))
-    return surprise(endpoint.voices, place.voices, expected, _PRIOR)
+    return surprise(endpoint.voices, place.voices, expected, PRIOR)
 
 
 @kernel
@@ -100,7 +103,7 @@ def novelty(is_new, own_new, own_all, shared, kind, seen):  # type: ignore[no-un
     if not is_new:
         return 0.0
     expected = (shared.novelties[kind] + 1.0) / (shared.settled + 10.0)
-    return surprise(own_new, own_all, min(1.0, expected), _PRIOR) * seen / (seen + 5.0)
+    return surprise(own_new, own_all, min(1.0, expected), PRIOR) * seen / (seen + 5.0)
 
 
 @kernel
@@ -127,15 +130,71 @@ def unlike_peers(log, peers, shared, transitions, expected):  # type: ignore[no-
 
 
 @kernel
-def join_endpoint(endpoint, log, weight):  # type: ignore[no-untyped-def]
+def settle(endpoint, time):  # type: ignore[no-untyped-def]
+    """Decay what was counted lately to `time`; returns how many seconds this log is late."""
+    if endpoint.seen == 0:
+        endpoint.now = time
+        return 0.0
+    gap, late, stands = advance(endpoint.now, time)
+    endpoint.now = stands
+    if gap > 0.0:
+        factors = decay_factors(gap)
+        for counter in range(len(LATELY)):
+            endpoint.lately[counter, 0] *= factors[2]
+            endpoint.lately[counter, 1] *= factors[3]
+    return late
+
+
+@kernel
+def join_lately(endpoint, log, seen, weight, late):  # type: ignore[no-untyped-def]
+    """Let a log of a user with `seen` logs before it join what happened here lately."""
+    factors = decay_factors(late)
+    for h in range(2):
+        voice_now = weight * factors[2 + h]
+        endpoint.lately[REQUESTS, h] += voice_now
+        if 400 <= log.status < 500:
+            endpoint.lately[REFUSED, h] += voice_now
+        if seen < _FEW:
+            endpoint.lately[NEWCOMERS, h] += voice_now
+
+
+@kernel
+def above_usual(endpoint, counter, usual):  # type: ignore[no-untyped-def]
+    """Standard deviations by which a part of the last hour's voices lies above its `usual` share
+    (normal approximation of the binomial, one voice of doubt); 0 to _EXTREME.
+    """
+    requests = endpoint.lately[REQUESTS, 0]
+    doubt = math.sqrt(requests * usual * (1.0 - usual) + 1.0)
+    return min(_EXTREME, max(0.0, (endpoint.lately[counter, 0] - requests * usual) / doubt))
+
+
+@kernel
+def refused_share(endpoint):  # type: ignore[no-untyped-def]
+    """Share of 4xx among the voices ever heard at this endpoint."""
+    refused = endpoint.statuses[2] + endpoint.statuses[3] + endpoint.statuses[4]
+    return refused / (endpoint.weight + PRIOR)
+
+
+@kernel
+def surge(endpoint):  # type: ignore[no-untyped-def]
+    """The last hour's pace at this endpoint as a multiple of the last day's."""
+    return (endpoint.lately[REQUESTS, 0] + 1.0) / (endpoint.lately[REQUESTS, 1] / 24.0 + 1.0)
+
+
+@kernel
+def join_endpoint(endpoint, log, seen, weight):  # type: ignore[no-untyped-def]
     """Let the log join its endpoint's usual."""
     endpoint.voices += weight
     endpoint.weight += weight
     endpoint.statuses[log.status_class] += weight
     endpoint.writes += weight * log.write
+    endpoint.newcomers += weight * (seen < _FEW)
+    endpoint.odd += weight * (log.odd_status + log.odd_write + log.odd_endpoint)
     if endpoint.weight > _ENDPOINT_SPAN:
         endpoint.weight *= 0.5
         endpoint.writes *= 0.5
+        endpoint.newcomers *= 0.5
+        endpoint.odd *= 0.5
         for kind in range(len(STATUS_CLASSES)):
             endpoint.statuses[kind] *= 0.5
     learn(endpoint.moments[LATENCY], log.latency, weight)
