@@ -24,12 +24,17 @@ class Health(TypedDict):
 
 
 class ReasonAnswer(TypedDict):
-    """Why: a behaviour, its value, what is usual, in its own unit, and a sentence."""
+    """Why: a behaviour, its value, what is usual for others, all in a sentence, and what is usual
+    for this user or address itself (null when not known: it is new, or a day is too short to tell).
+
+    Counts are in their unit, shares within 0 and 1, ages in hours, rarities N of "1 of N".
+    """
 
     feature: str
     value: float | None
     usual: float | None
     text: str
+    usual_here: float | None
 
 
 class AnomalyAnswer(TypedDict):
