@@ -103,12 +103,12 @@ def chosen(row: np.ndarray, added: np.ndarray, levels: np.ndarray) -> list[int]:
     weights = {j: weight(row, j, float(added[j]), levels) for j in every if added[j] > 0.0}
     if not any(weights.values()):
         weights = {j: weight(row, j, 1.0, levels) for j in every}
-    ranked = sorted(weights, key=lambda j: (-weights[j], j))
-    picked: list[int] = []
-    for j in ranked:
-        families = {BEHAVIOURS[i].family for i in picked}
-        if BEHAVIOURS[j].family in families or len(picked) == 3:
-            continue
-        if not picked or weights[j] > 0.03 * weights[picked[0]]:
-            picked.append(j)
-    return picked
+    families: dict[str, float] = {row.family: 0.0 for row in BEHAVIOURS}
+    for j in sorted(weights):
+        families[BEHAVIOURS[j].family] += weights[j]
+    ranked = sorted(families, key=lambda family: -families[family])[:3]
+    told = [f for i, f in enumerate(ranked) if i == 0 or families[f] > 0.03 * families[ranked[0]]]
+    return [
+        max((j for j in every if BEHAVIOURS[j].family == family), key=lambda j: weights.get(j, 0.0))
+        for family in told
+    ]

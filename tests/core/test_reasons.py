@@ -105,6 +105,17 @@ def test_a_circumstance_follows_what_was_done(name: str, scaler: Scaler) -> None
     assert reasons[0].feature == "user_denied_3m"
 
 
+def test_what_many_behaviours_of_a_family_say_comes_before_what_one_says(scaler: Scaler) -> None:
+    row = usual(scaler)
+    errors = [
+        f"{w}_{n}" for w in ("user", "address") for n in ("client_errors_3m", "server_errors_1h")
+    ]
+    row[[NAMES.index(name) for name in (*errors, "depth")]] += 12.0
+    added = dict.fromkeys(errors, 0.4) | {"depth": 1.0}
+    (reasons,) = explain(row[None], scaler, Only(**added))
+    assert [FAMILY[reason.feature] for reason in reasons] == ["errors", "shape"]
+
+
 def test_what_is_rare_and_beside_the_models_point_is_no_reason(scaler: Scaler) -> None:
     row = usual(scaler)
     row[[NAMES.index("depth"), NAMES.index("user_denied_3m")]] += 12.0
