@@ -409,6 +409,27 @@ def test_scores_come_only_when_asked_in_the_order_sent_on_the_promised_scale(
     assert max(found[:5]) < min(found[5:])
 
 
+def test_static_rules_give_a_second_opinion_when_asked(fresh: Fresh) -> None:
+    logs = attack(8) + ordinary(10, AFTER)
+    with fresh() as client:
+        without = client.post("/detect", json={"logs": logs, "update_state": False}).json()
+        body = {"logs": logs, "include_rules": True}
+        told = client.post("/detect", json=body).json()
+        again = client.post("/detect", json={"logs": [], "include_rules": True}).json()
+    assert not {"rules", "rule_counts", "rule_agreement"} & set(without)
+    assert told["anomalies"] == without["anomalies"]
+    assert all(0 <= fired["log_index"] < 18 and fired["rules"] for fired in told["rules"])
+    alerted = {fired["log_index"] for fired in told["rules"]}
+    flagged = {found["log_index"] for found in told["anomalies"]}
+    assert told["rule_agreement"] == {
+        "both": len(alerted & flagged),
+        "rules_only": len(alerted - flagged),
+        "model_only": len(flagged - alerted),
+    }
+    assert sum(told["rule_counts"].values()) == sum(len(one["rules"]) for one in told["rules"])
+    assert again["rules"] == [] and again["rule_agreement"]["both"] == 0
+
+
 @pytest.mark.parametrize("threshold", [-1, -0.9, -0.5, -0.1, 0])
 def test_a_threshold_of_ones_own_replaces_the_models(
     client: httpx.Client, threshold: float
@@ -660,7 +681,9 @@ odd_bodies = st.one_of(
         {"logs": st.lists(odd_logs | odd_values, max_size=4)},
         optional={
             name: odd_values
-            for name in ("threshold", "include_scores", "update_state", "test_size")
+            for name in (
+                *("threshold", "include_scores", "include_rules", "update_state", "test_size"),
+            )
         },
     ).map(lambda value: json.dumps(value).encode()),
 )
