@@ -388,7 +388,8 @@ def test_an_attack_is_found_and_described(fresh: Fresh) -> None:
         assert 0 <= found["risk"] <= 100
         assert found["severity"] in ("low", "medium", "high", "critical")
         assert found["reasons"]
-        assert all(set(why) == {"feature", "value", "usual", "text"} for why in found["reasons"])
+        assert all({"feature", "value", "usual", "text"} <= set(why) for why in found["reasons"])
+        assert all("; usually " in why["text"] for why in found["reasons"])
     assert [found["log_index"] for found in told["anomalies"]] == sorted(
         index for index, score in enumerate(told["scores"]) if score < told["threshold"]
     )
@@ -406,6 +407,27 @@ def test_scores_come_only_when_asked_in_the_order_sent_on_the_promised_scale(
     assert all(-1 <= score < 0 for score in found)
     assert found[0] == alone[0]
     assert max(found[:5]) < min(found[5:])
+
+
+def test_static_rules_give_a_second_opinion_when_asked(fresh: Fresh) -> None:
+    logs = attack(8) + ordinary(10, AFTER)
+    with fresh() as client:
+        without = client.post("/detect", json={"logs": logs, "update_state": False}).json()
+        body = {"logs": logs, "include_rules": True}
+        told = client.post("/detect", json=body).json()
+        again = client.post("/detect", json={"logs": [], "include_rules": True}).json()
+    assert not {"rules", "rule_counts", "rule_agreement"} & set(without)
+    assert told["anomalies"] == without["anomalies"]
+    assert all(0 <= fired["log_index"] < 18 and fired["rules"] for fired in told["rules"])
+    alerted = {fired["log_index"] for fired in told["rules"]}
+    flagged = {found["log_index"] for found in told["anomalies"]}
+    assert told["rule_agreement"] == {
+        "both": len(alerted & flagged),
+        "rules_only": len(alerted - flagged),
+        "model_only": len(flagged - alerted),
+    }
+    assert sum(told["rule_counts"].values()) == sum(len(one["rules"]) for one in told["rules"])
+    assert again["rules"] == [] and again["rule_agreement"]["both"] == 0
 
 
 @pytest.mark.parametrize("threshold", [-1, -0.9, -0.5, -0.1, 0])
@@ -659,7 +681,9 @@ odd_bodies = st.one_of(
         {"logs": st.lists(odd_logs | odd_values, max_size=4)},
         optional={
             name: odd_values
-            for name in ("threshold", "include_scores", "update_state", "test_size")
+            for name in (
+                *("threshold", "include_scores", "include_rules", "update_state", "test_size"),
+            )
         },
     ).map(lambda value: json.dumps(value).encode()),
 )

@@ -76,7 +76,7 @@ def fuzzing(stage: Stage) -> Episode:
     paths = []
     for row in rows:
         path = stage.text(int(row)).split("?")[0]
-        odd = "".join(stage.rng.choice(list("%<'{:/\\|^"), int(stage.rng.integers(1, 30))))
+        odd = "".join(stage.rng.choice(list("%{|}\\^`"), int(stage.rng.integers(1, 30))))
         paths.append(f"{path}?{stage.word()}={odd}{stage.word()}")
     status = mixed(stage, size, (200, 400, 403, 404, 500))
     user, address = _somebody(stage), stage.new_addresses(1)

@@ -122,7 +122,7 @@ def fit(columns: Columns, options: FitOptions, progress: Progress | None = None)
     evidence = model.evidence(rows)
     actors = actor_keys(columns)[cut:]
     calibration = Calibration.of(evidence[cut:], actors, options.alert_budget)
-    model = replace(model, calibration=calibration)
+    model = replace(model, calibration=calibration).explainable(rows[:cut])
     return Fitted(model, memory, _facts(model, evidence, order, cut))
 
 

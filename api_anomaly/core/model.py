@@ -4,7 +4,7 @@ This is where evidence (inside: higher is more anomalous) becomes the wire's `an
 (scikit-learn's ``score_samples`` scale: in [-1, 0), lower is more anomalous).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Self
 
@@ -22,7 +22,8 @@ from api_anomaly.errors import ModelIncompatible
 _NEUTRAL = float(np.log(2.0))  # evidence of the median log
 #: Weight of rarity beside a hostility of weight 1. Abuse is what a team is woken for; what is only
 #: rare counts less, and decides alone where nothing could be rehearsed.
-_RARITY_WEIGHT = 0.25
+_RARITY_WEIGHT = 0.1
+_EXPLAINED_BY = 10_000  # training rows, evenly spread: enough for the means at the trees' nodes
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,31 @@ class Model:
             return rare
         hostile = self.hostility.evidence_of(self.ranker.log_odds(rows))
         return (_RARITY_WEIGHT * rare + hostile) / (_RARITY_WEIGHT + 1.0)
+
+    def contributions(self, rows: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Evidence that each behaviour of n rows adds, (n, d), against what training rows have.
+
+        In the units of `evidence`, but rarity and hostility weigh the same: it says why a log
+        stands out, not how far. About 5 microseconds a row.
+        """
+        added = np.zeros(rows.shape)
+        path = len(self.forest.trees.roots) * max(self.forest.usual_path, 1.0)
+        steep = self.rarity.slope * np.log(2.0) / path
+        self.forest.trees.contribute(rows, -steep * self.forest.suspicion(rows), added)
+        if self.ranker is not None and self.hostility is not None:
+            slopes = np.full(len(rows), self.hostility.slope)
+            self.ranker.trees.contribute(rows, slopes, added)
+        return added
+
+    def explainable(self, rows: NDArray[np.float32]) -> Self:
+        """The same model, which knows what the training rows (n, d) have: see `contributions`."""
+        some = rows[:: 1 + len(rows) // _EXPLAINED_BY]
+        ranker = self.ranker
+        return replace(
+            self,
+            forest=self.forest._replace(trees=self.forest.trees.expecting(some)),
+            ranker=ranker and ranker._replace(trees=ranker.trees.expecting(some)),
+        )
 
     def parts(self) -> dict[str, dict[str, Any]]:
         """The model as plain dicts of arrays and numbers, one for each file that keeps it."""

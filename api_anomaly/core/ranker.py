@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from api_anomaly.core.trees import Tree, Trees, flatten
 
 # Shallow trees whose splits each see three tenths of the behaviours. Larger models do worse where
-# attacks hide among the own logs, since they learn those by heart: hence the purge before.
+# attacks hide among the own logs, since they learn those by heart: hence `second_stage`.
 _ITERATIONS, _DEPTH, _LEAF_ROWS, _SEEN_FEATURES = 60, 5, 30, 0.3
 _MOST_ROWS = 12_000  # of either side; more did not help and costs time
 #: Share of own traffic that is drawn log by log; the rest is drawn actor by actor, so that neither
@@ -43,17 +43,19 @@ class Ranker(NamedTuple):
         cls,
         own: NDArray[np.float32],
         actors: NDArray[np.uint64],
+        weight: NDArray[np.float64],
         rehearsals: Sequence[Rehearsal],
         seed: int,
     ) -> Self:
-        """Tell rehearsed attacks from `own` (n, d), whose actors are `actors` (n,).
+        """Tell rehearsed attacks from `own` (n, d), whose actors are `actors` (n,) and which
+        are drawn in proportion to `weight` (n,).
 
         One model for each rehearsal; the ranker is their mean. Deterministic by `seed`.
         """
         rng = np.random.default_rng(seed)
         models = []
         for i, rehearsal in enumerate(rehearsals):
-            drawn = _drawn(own, actors, rng)
+            drawn = _drawn(own, actors, weight, rng)
             models.append(_fitted(drawn, _drawn_attacks(rehearsal, len(drawn), rng), seed + i))
         share = 1.0 / len(models)
         trees = [_tree(step[0].nodes, share) for model in models for step in model._predictors]
@@ -66,12 +68,15 @@ class Ranker(NamedTuple):
 
 
 def _drawn(
-    own: NDArray[np.float32], actors: NDArray[np.uint64], rng: np.random.Generator
+    own: NDArray[np.float32],
+    actors: NDArray[np.uint64],
+    weight: NDArray[np.float64],
+    rng: np.random.Generator,
 ) -> NDArray[np.float32]:
     """At most `_MOST_ROWS` of `own`, with replacement."""
     _, place, counts = np.unique(actors, return_inverse=True, return_counts=True)
     by_actor = 1.0 / (counts[place] * len(counts))
-    chance = _BY_LOG / len(own) + (1.0 - _BY_LOG) * by_actor
+    chance = weight * (_BY_LOG / len(own) + (1.0 - _BY_LOG) * by_actor)
     return own[rng.choice(len(own), min(_MOST_ROWS, len(own)), p=chance / chance.sum())]
 
 

@@ -1,13 +1,15 @@
-"""How the second stage comes about: attacks are rehearsed on the history, what looks like them is
-left out of the own traffic, and the ranker learns to tell both apart.
+"""How the second stage comes about: attacks are rehearsed on the history, what looks like them
+counts little as own traffic, and the ranker learns to tell both apart.
 
-Leaving out is the remedy against attacks inside the training data, the largest loss that was
-measured: a ranker that holds them for own traffic is blind to their like. The history is halved by
-actor; each half is judged by a ranker of the other, so that nobody speaks for himself. Where an
-actor looks more like the rehearsed attacks than like own traffic, it is left out with all it did in
-that quarter of a day, unless it is a *regular*: one that is there in more than half of all quarters
-is own traffic by definition. (Leaving out regulars too made a nightly machine the loudest false
-alarm of the blog.) What it costs: a passing oddity that is harmless, once left out, alarms more.
+Suspecting the own logs is the remedy against attacks inside the training data, the largest loss
+that was measured: a ranker that holds them for own traffic is blind to their like. The history is
+halved by actor; each half is judged by a ranker of the other, so that nobody speaks for himself.
+Where an actor looks more like the rehearsed attacks than like own traffic, all it did in that
+quarter of a day counts a tenth, unless it is a *regular*: one that is there in more than half of
+all quarters is own traffic by definition. Suspecting regulars too made a nightly machine the
+loudest false alarm of a blog; leaving the suspected out altogether made a team's own scanner the
+loudest of another's; not suspecting anybody cost a third of the attackers where the training held
+attacks.
 """
 
 from collections.abc import Callable
@@ -27,7 +29,7 @@ _ENOUGH_TO_REHEARSE, _FEWEST_REHEARSED, _MOST_REHEARSED = 100, 2_000, 12_000  # 
 _ROUNDS, _HALVES = 2, 2
 _QUARTER = 21_600.0  # seconds: a quarter of a day
 _REGULAR = 0.5  # of the quarters of the history
-_ALL_BUT_KNOWN = 2.0  # log-odds
+_SUSPECTED = 0.1  # weight of an own log that looks like the rehearsed attacks
 
 
 def second_stage(
@@ -55,9 +57,9 @@ def second_stage(
             return None
         rehearsals.append(rehearsal)
         tell(0.5 * (number + 1) / _REHEARSALS)
-    kept = purged(own, actors, latest.time, rehearsals, seed)
+    weight = np.where(suspected(own, actors, latest.time, rehearsals, seed), _SUSPECTED, 1.0)
     tell(0.8)
-    return Ranker.train(own[kept], actors[kept], rehearsals, seed)
+    return Ranker.train(own, actors, weight, rehearsals, seed)
 
 
 def _rehearsal(
@@ -71,43 +73,34 @@ def _rehearsal(
     return Rehearsal(rows, rehearsed.family, rehearsed.attacker)
 
 
-def purged(
+def suspected(
     own: NDArray[np.float32],
     actors: NDArray[np.uint64],
     time: NDArray[np.float64],
     rehearsals: list[Rehearsal],
     seed: int,
 ) -> NDArray[np.bool_]:
-    """Which of n own logs (n,) stay own traffic; see the module's docstring.
+    """Which of n own logs (n,) may be attacks; see the module's docstring.
 
-    `own` (n, d), `actors` (n,) and `time` (n,) in Unix seconds, ascending. At least one log of
-    each half always stays.
+    `own` (n, d), `actors` (n,) and `time` (n,) in Unix seconds, ascending. The second round's
+    judges have not learnt from whom the first round suspected.
     """
     visit, passing, actor = _visits(actors, time)
     half = np.random.default_rng(seed).integers(0, _HALVES, len(own))[actor]
-    kept = np.ones(len(own), np.bool_)
-    if len(np.unique(half)) < _HALVES:
-        return kept
+    guilty = np.zeros(len(own), np.bool_)
     for _ in range(_ROUNDS):
         hostile = np.zeros(len(own), np.bool_)
         for one in range(_HALVES):
-            others = kept & (half != one)
-            judge = Ranker.train(own[others], actors[others], rehearsals[one : one + 1], seed)
+            others = ~guilty & (half != one)
+            if not others.any():
+                return np.zeros(len(own), np.bool_)
+            alike = np.ones(int(others.sum()))
+            judge = Ranker.train(
+                own[others], actors[others], alike, rehearsals[one : one + 1], seed
+            )
             hostile[half == one] = judge.log_odds(own[half == one]) > 0.0
-        kept = ~_with_its_visit(hostile & passing, visit)
-        if len(np.unique(half[kept])) < _HALVES:
-            return np.ones(len(own), np.bool_)
-    return kept
-
-
-def ordinary(
-    log_odds: NDArray[np.float64], actors: NDArray[np.uint64], time: NDArray[np.float64]
-) -> NDArray[np.bool_]:
-    """Which of n held-out logs (n,) may set the threshold: all but visits of passing actors that
-    the ranker all but knows for attacks, by its `log_odds` (n,).
-    """
-    visit, passing, _ = _visits(actors, time)
-    return ~_with_its_visit((log_odds > _ALL_BUT_KNOWN) & passing, visit)
+        guilty = _with_its_visit(hostile & passing, visit)
+    return guilty
 
 
 def _visits(

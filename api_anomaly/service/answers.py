@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from typing import Any, Literal, NotRequired
 
 import msgspec
+import numpy as np
 from typing_extensions import TypedDict
 
 from api_anomaly.core.detector import Anomaly, Verdicts
+from api_anomaly.rules import Fired
 from api_anomaly.service.decode import known
 from api_anomaly.service.schemas import Log
 
@@ -24,12 +26,17 @@ class Health(TypedDict):
 
 
 class ReasonAnswer(TypedDict):
-    """Why: a behaviour, its value, what is usual, in its own unit, and a sentence."""
+    """Why: a behaviour, its value, what is usual for others, all in a sentence, and what is usual
+    for this user or address itself (null when not known: it is new, or a day is too short to tell).
+
+    Counts are in their unit, shares within 0 and 1, ages in hours, rarities N of "1 of N".
+    """
 
     feature: str
     value: float | None
     usual: float | None
     text: str
+    usual_here: float | None
 
 
 class AnomalyAnswer(TypedDict):
@@ -49,8 +56,24 @@ class AnomalyAnswer(TypedDict):
     reasons: list[ReasonAnswer]
 
 
+class RulesAnswer(TypedDict):
+    """The static rules that fired on a log."""
+
+    log_index: int
+    rules: list[str]
+
+
+class RuleAgreement(TypedDict):
+    """How many logs a rule and the model flag, only a rule, only the model."""
+
+    both: int
+    rules_only: int
+    model_only: int
+
+
 class DetectAnswer(TypedDict):
-    """POST /detect. Scores are in [-1, 0), lower is more anomalous."""
+    """POST /detect. Scores are in [-1, 0), lower is more anomalous. With `include_rules`: the logs
+    on which static rules fired, on how many each did, and how far they agree with the model."""
 
     anomalies: list[AnomalyAnswer]
     total_logs: int
@@ -60,6 +83,9 @@ class DetectAnswer(TypedDict):
     model_version: str
     threshold: float
     scores: NotRequired[list[float]]
+    rules: NotRequired[list[RulesAnswer]]
+    rule_counts: NotRequired[dict[str, int]]
+    rule_agreement: NotRequired[RuleAgreement]
 
 
 class TrainAnswer(TypedDict):
@@ -148,8 +174,10 @@ class RefusedBody(TypedDict):
     more: NotRequired[int]
 
 
-def detection_json(logs: Sequence[Log], verdicts: Verdicts, version: str, scores: bool) -> bytes:
-    """The body of a DetectAnswer."""
+def detection_json(
+    logs: Sequence[Log], verdicts: Verdicts, version: str, scores: bool, fired: Fired | None = None
+) -> bytes:
+    """The body of a DetectAnswer; `fired` is what the rules said, if they were asked."""
     total, count = len(logs), len(verdicts.anomalies)
     answer: dict[str, Any] = {
         "anomalies": [_anomaly(logs[anomaly.index], anomaly) for anomaly in verdicts.anomalies],
@@ -162,7 +190,28 @@ def detection_json(logs: Sequence[Log], verdicts: Verdicts, version: str, scores
     }
     if scores:
         answer["scores"] = verdicts.scores.tolist()
+    if fired is not None:
+        answer |= _told(fired, [anomaly.index for anomaly in verdicts.anomalies])
     return msgspec.json.encode(answer)
+
+
+def _told(fired: Fired, flagged: list[int]) -> dict[str, Any]:
+    """What the rules say of n logs, beside the m that the model has `flagged`."""
+    alerted = fired.any()
+    both = int(alerted[flagged].sum())
+    ids = np.array(fired.rule_ids, dtype=object)
+    return {
+        "rules": [
+            {"log_index": row, "rules": ids[fired.matrix[row]].tolist()}
+            for row in np.flatnonzero(alerted).tolist()
+        ],
+        "rule_counts": fired.by_rule(),
+        "rule_agreement": {
+            "both": both,
+            "rules_only": int(alerted.sum()) - both,
+            "model_only": len(flagged) - both,
+        },
+    }
 
 
 def _anomaly(log: Log, anomaly: Anomaly) -> dict[str, Any]:

@@ -15,11 +15,13 @@ from starlette.types import Receive, Scope, Send
 
 from api_anomaly import __version__
 from api_anomaly.errors import AnomalyError, ModelNotFound, StorageFailed
+from api_anomaly.rules import RuleSet
 from api_anomaly.service.auth import Tokens
 from api_anomaly.service.decode import Decoder
 from api_anomaly.service.journal import Journal
 from api_anomaly.service.metrics import Metrics
 from api_anomaly.service.openapi import ENDPOINTS, document
+from api_anomaly.service.opinion import Opinion
 from api_anomaly.service.parts import Parts, parts_of
 from api_anomaly.service.refusals import FRAMEWORK_CODES, answer, json_response
 from api_anomaly.service.retries import Retries
@@ -134,6 +136,7 @@ def _wired(settings: Settings, journal: Journal) -> Parts:
         decoder=Decoder(settings.max_batch_logs, settings.max_training_logs),
         vault=vault,
         serving=serving,
+        opinion=Opinion(settings.rules_file or RuleSet.default(), settings.inline_logs),
         training=Training(settings, vault, serving, metrics, journal, snapshots.want),
         snapshots=snapshots,
         retries=Retries(settings.idempotency_keys, settings.idempotency_seconds),

@@ -30,6 +30,7 @@ class Detection(NamedTuple):
     logs: Sequence[Log]
     threshold: float | None
     include_scores: bool
+    include_rules: bool
     remember: bool
 
 
@@ -53,7 +54,8 @@ class Decoder:
         read = self._detection.read(body)
         remember = read.update_state is not False
         columns = columns_from(read.logs)
-        return Detection(columns, read.logs, read.threshold, bool(read.include_scores), remember)
+        scores, rules = bool(read.include_scores), bool(read.include_rules)
+        return Detection(columns, read.logs, read.threshold, scores, rules, remember)
 
     def history(self, body: bytes) -> History:
         """The body of POST /train."""
@@ -78,9 +80,14 @@ def columns_from(logs: Sequence[Log]) -> Columns:
         [log.status_code for log in logs],
         [known(log.response_time) for log in logs],
         [log.ip_address for log in logs],
-        [log.user_agent and log.user_agent[:AGENT_CHARACTERS] for log in logs],
+        agents(logs),
         *sizes,
     )
+
+
+def agents(logs: Sequence[Log]) -> list[str | None]:
+    """The user agents, cut where nothing tells families apart any more."""
+    return [log.user_agent and log.user_agent[:AGENT_CHARACTERS] for log in logs]
 
 
 def known(value: float | None) -> float | None:

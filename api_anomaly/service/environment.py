@@ -3,7 +3,10 @@
 import math
 from collections.abc import Callable
 from dataclasses import field
+from pathlib import Path
 from typing import Any
+
+from api_anomaly.rules import RuleError, RuleSet, RuleStream
 
 Parser = Callable[[str], Any]
 _LEVELS = ("TRACE", "DEBUG", "INFO", "SUCCESS", "WARNING", "ERROR", "CRITICAL")
@@ -59,6 +62,18 @@ def between(low: float, high: float) -> Parser:
         return value
 
     return parse
+
+
+def rules_in(text: str) -> RuleSet:
+    """The static rules in the file of that name."""
+    try:
+        rules = RuleSet.load(Path(text))
+        RuleStream(rules)  # whether they can be counted on live traffic
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"a readable file of rules ({error})") from None
+    except RuleError as error:
+        raise ValueError(f"a file of rules like api_anomaly/rules/default.yaml: {error}") from None
+    return rules
 
 
 def level(text: str) -> str:

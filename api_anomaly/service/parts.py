@@ -8,6 +8,7 @@ from api_anomaly.service.auth import Tokens
 from api_anomaly.service.decode import Decoder
 from api_anomaly.service.journal import Journal
 from api_anomaly.service.metrics import Metrics
+from api_anomaly.service.opinion import Opinion
 from api_anomaly.service.retries import Retries
 from api_anomaly.service.serving import Serving
 from api_anomaly.service.settings import Settings
@@ -25,6 +26,7 @@ class Parts:
     decoder: Decoder
     vault: Vault
     serving: Serving
+    opinion: Opinion
     training: Training
     snapshots: Snapshots
     retries: Retries

@@ -79,7 +79,9 @@ async def _detected(parts: Parts, detection: Detection) -> bytes:
     served, verdicts = await parts.serving.observe(
         detection.columns, detection.threshold, detection.remember
     )
-    total = len(detection.logs)
+    total, fired = len(detection.logs), None
+    if detection.include_rules:
+        fired = await parts.opinion.on(detection.logs, detection.columns, detection.remember)
     severities = Counter(anomaly.severity for anomaly in verdicts.anomalies)
     parts.metrics.count("logs_scored_total", by=total)
     parts.metrics.count("logs_with_history_total", by=round(verdicts.confidence * total))
@@ -90,7 +92,8 @@ async def _detected(parts: Parts, detection: Detection) -> bytes:
     version = served.manifest.version
     if severities:
         parts.journal.info("anomalies found", logs=total, version=version, **severities)
-    encode = partial(detection_json, detection.logs, verdicts, version, detection.include_scores)
+    scores = detection.include_scores
+    encode = partial(detection_json, detection.logs, verdicts, version, scores, fired)
     return encode() if total <= parts.settings.inline_logs else await in_thread(encode)
 
 

@@ -130,11 +130,13 @@ Logs = TypeVar("Logs")
 @dataclass(slots=True)
 class DetectBody(Generic[Logs]):
     """The body of POST /detect. `threshold` replaces the model's own for this call; with
-    `include_scores` every log's score comes back; without `update_state` nothing is remembered."""
+    `include_scores` every log's score comes back; with `include_rules` what static rules would have
+    said of the logs; without `update_state` nothing is remembered."""
 
     logs: Logs
     threshold: Annotated[float, Field(strict=True, allow_inf_nan=False, ge=-1, le=0)] | None = None
     include_scores: StrictBool | None = False
+    include_rules: StrictBool | None = False
     update_state: StrictBool | None = True
 
 

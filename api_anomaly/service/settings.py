@@ -10,6 +10,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Self
 
+from api_anomaly.rules import RuleSet
 from api_anomaly.service.environment import (
     Secrets,
     SettingsError,
@@ -17,6 +18,7 @@ from api_anomaly.service.environment import (
     level,
     one_worker,
     parsed,
+    rules_in,
     setting,
     whole,
 )
@@ -128,6 +130,14 @@ class Settings:
         whole(16, 100_000_000),
         "Detection",
         "Users and addresses that are remembered; the least recently seen make room.",
+    )
+    rules_file: RuleSet | None = setting(
+        "RULES_FILE",
+        None,
+        rules_in,
+        "Detection",
+        "YAML of the static rules that `include_rules` tells of, read at the start.",
+        "`api_anomaly/rules/default.yaml`",
     )
     snapshot_seconds: float = setting(
         "SNAPSHOT_SECONDS",

@@ -139,6 +139,9 @@ class Actor:
         }
         for name, (part, span) in shares.items():
             values[name] = count[part, span] / (count["requests", span] + 3.0)
+        for name in ("volume_burst", "object_burst"):
+            what = {"volume_burst": "kilobytes", "object_burst": "new_objects"}[name]
+            values[name] = (count[what, "1h"] + 1.0) / (count[what, "1d"] / 24.0 + 1.0)
         objects, endpoints = count["new_objects", "1d"], count["new_endpoints", "1d"]
         daily = count["requests", "1d"] * 180.0 / DAY
         return values | {
@@ -160,15 +163,60 @@ class Usual:
     weight: float = 0.0
     statuses: list[float] = field(default_factory=lambda: [0.0] * CLASSES)
     writes: float = 0.0
+    newcomers: float = 0.0
+    odd: float = 0.0
+    now: float | None = None
+    lately: defaultdict[tuple[str, str], float] = field(default_factory=lambda: defaultdict(float))
     moments: dict[str, list[float]] = field(default_factory=lambda: defaultdict(lambda: [0.0] * 3))
 
-    def learn(self, log: Read, voice: float) -> None:
+    def happen(self, log: Read, seen: int, voice: float) -> None:
+        """A log of a user with `seen` logs before it joins what happened lately."""
+        late = 0.0
+        if self.now is None:
+            self.now = log.time
+        elif log.time >= self.now:
+            for name, span in self.lately:
+                self.lately[name, span] *= 2.0 ** (-(log.time - self.now) / HALF_LIVES[span])
+            self.now = log.time
+        elif self.now - log.time > DAY:
+            self.now = log.time
+        else:
+            late = self.now - log.time
+        facts = {"requests": True, "refused": 400 <= log.status < 500, "newcomers": seen < 3}
+        for name, fact in facts.items():
+            for span in ("1h", "1d"):
+                self.lately[name, span] += fact * voice * 2.0 ** (-late / HALF_LIVES[span])
+
+    def of_the_place(self) -> dict[str, float]:
+        """The endpoint's rows of the table, in units."""
+        shares = {
+            "refused": sum(self.statuses[2:5]) / (self.weight + 5.0),
+            "newcomers": self.newcomers / (self.weight + 5.0),
+        }
+        n = self.lately["requests", "1h"]
+        excess = {
+            name: (self.lately[name, "1h"] - n * p) / math.sqrt(n * p * (1.0 - p) + 1.0)
+            for name, p in shares.items()
+        }
+        return {
+            "endpoint_surge": (n + 1.0) / (self.lately["requests", "1d"] / 24.0 + 1.0),
+            "endpoint_refusals_excess": max(0.0, min(8.0, excess["refused"])),
+            "endpoint_newcomers_excess": max(0.0, min(8.0, excess["newcomers"])),
+            "endpoint_refused_share": shares["refused"],
+            "endpoint_newcomer_share": shares["newcomers"],
+            "endpoint_oddness": self.odd / (self.weight + 5.0),
+        }
+
+    def learn(self, log: Read, voice: float, seen: int = 0, odd: float = 0.0) -> None:
         self.voices += voice
         self.weight += voice
         self.statuses[status_class(log.status)] += voice
         self.writes += voice * is_write(log)
+        self.newcomers += voice * (seen < 3)
+        self.odd += voice * odd
         if self.weight > 10_000.0:
             self.weight, self.writes = self.weight / 2, self.writes / 2
+            self.newcomers, self.odd = self.newcomers / 2, self.odd / 2
             self.statuses = [part / 2 for part in self.statuses]
         for name, value in measures(log).items():
             weight, mean, variance = self.moments[name]
@@ -247,7 +295,7 @@ class Naive:
             _seen(self.endpoints, key, Usual, self.room[1])
             for key in (log.place, log.endpoint, join(log.agent, PEERS))
         )
-        values = self.request(log, place, endpoint)
+        values, seen = self.request(log, place, endpoint), user.seen
         gap, late = user.settle(log.time)
         address_gap, address_late = address.settle(log.time)
         voice = 1.0 / (1.0 + user.counts["requests", "1h"] / 10.0)
@@ -266,7 +314,13 @@ class Naive:
         for who, actor in (("user", user), ("address", address)):
             values |= {f"{who}_{name}": value for name, value in actor.behaviours().items()}
         values["address_failed_users_1d"] = address.counts["failed", "1d"]
-        self.join(log, voice, before, (place, endpoint), peers, 1.0 / user.counts["requests", "1d"])
+        endpoint.happen(log, seen, voice)
+        values |= endpoint.of_the_place()
+        peer_voice, oddness = 1.0 / user.counts["requests", "1d"], sum(odd.values())
+        self.join(log, voice, before, peer_voice)
+        for usual, weight in ((endpoint, voice), (place, voice), (peers, peer_voice)):
+            usual.learn(log, weight, seen, oddness)
+        self.age()
         return values
 
     def share(self, place: Usual) -> float:
@@ -332,9 +386,7 @@ class Naive:
                 self.settled, self.novelties = self.settled / 2, [n / 2 for n in self.novelties]
         return values
 
-    def join(
-        self, log: Read, voice: float, before: int, places: Any, peers: Usual, peer_voice: float
-    ) -> None:
+    def join(self, log: Read, voice: float, before: int, peer_voice: float) -> None:
         everybody = self.everybody
         for first, second in ((before, log.place), (before, ANYWHERE), (ANYWHERE, log.status)):
             self.cell(first, second, voice)
@@ -344,9 +396,9 @@ class Naive:
         everybody.writes += voice * is_write(log)
         everybody.statuses[status_class(log.status)] += voice
         self.methods[log.method] += voice
-        for place in places:
-            place.learn(log, voice)
-        peers.learn(log, peer_voice)
+
+    def age(self) -> None:
+        everybody = self.everybody
         if everybody.weight > 1e6:
             everybody.weight, everybody.writes = everybody.weight / 2, everybody.writes / 2
             everybody.statuses = [part / 2 for part in everybody.statuses]

@@ -108,7 +108,7 @@ def test_facts_are_measured_on_the_logs_held_out(team: Fitted) -> None:
     assert facts.test_anomalies == facts.held_out_flagged.sum()
     assert facts.accuracy == pytest.approx(1.0 - facts.held_out_flagged.mean())
     assert facts.threshold == team.model.threshold
-    assert facts.feature_count == team.model.feature_count == 103
+    assert facts.feature_count == team.model.feature_count == 113
     assert team.model.alert_budget == SMALL.alert_budget
 
 

@@ -27,7 +27,7 @@ SHARED_BEHAVIOURS = {
     "user_new_network",
     "user_new_agent",
     *(f"{who}_wandering" for who in ("user", "address")),
-    *(row.name for row in BEHAVIOURS if row.family == "peers"),
+    *(row.name for row in BEHAVIOURS if row.family in ("peers", "endpoint")),
 }
 
 

@@ -166,16 +166,17 @@ def test_a_threshold_lies_between_minus_one_and_zero(threshold: object) -> None:
     assert faults(LEAST, threshold=threshold) == [("threshold",)]
 
 
-@pytest.mark.parametrize("field", ["include_scores", "update_state"])
+@pytest.mark.parametrize("field", ["include_scores", "include_rules", "update_state"])
 def test_an_option_is_true_or_false(field: str) -> None:
     assert faults(LEAST, **{field: "yes"}) == [(field,)]
     assert faults(LEAST, **{field: 1}) == [(field,)]
 
 
 def test_null_options_mean_the_defaults() -> None:
-    options = {"threshold": None, "include_scores": None, "update_state": None}
+    names = ("threshold", "include_scores", "include_rules", "update_state")
+    options: dict[str, Any] = dict.fromkeys(names)
     batch = decoder.detection(json.dumps({"logs": []} | options).encode())
-    assert batch[2:] == (None, False, True)
+    assert batch[2:] == (None, False, False, True)
     assert decoder.history(b'{"logs": [], "test_size": null}').test_size == 0.2
 
 

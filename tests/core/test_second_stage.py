@@ -1,0 +1,68 @@
+"""Own logs that look like the rehearsed attacks count little, unless they are a regular's."""
+
+import numpy as np
+
+from api_anomaly.core.ranker import Rehearsal
+from api_anomaly.core.second_stage import second_stage, suspected
+from tests.core.streams import columns, traffic
+
+DAY = 86_400.0
+D = 12
+
+
+def history(attacker_days: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Ten days of twenty ordinary actors, and of actor 99, whose logs look like attacks, in so many
+    of the days: behaviours, actors, times and which logs are actor 99's.
+    """
+    rng = np.random.default_rng(3)
+    time = np.sort(rng.uniform(0.0, 10 * DAY, 4_000))
+    actors = rng.integers(0, 20, len(time))
+    hostile = (time < attacker_days * DAY) & (rng.random(len(time)) < 0.1)
+    actors[hostile] = 99
+    rows = rng.normal(0.0, 1.0, (len(time), D)) + 3.0 * hostile[:, None]
+    return rows.astype(np.float32), actors.astype(np.uint64), time, hostile
+
+
+def rehearsals(shift: float = 3.0) -> list[Rehearsal]:
+    place = np.arange(600)
+    return [
+        Rehearsal(
+            np.random.default_rng(seed).normal(shift, 1.0, (600, D)).astype(np.float32),
+            place % 3,
+            place // 20,
+        )
+        for seed in range(3)
+    ]
+
+
+def test_a_passing_attacker_in_the_training_data_is_suspected_and_hardly_anybody_else() -> None:
+    rows, actors, time, hostile = history(attacker_days=2)
+    found = suspected(rows, actors, time, rehearsals(), seed=0)
+    assert found[hostile].mean() > 0.99
+    assert found[~hostile].mean() < 0.02
+
+
+def test_a_regular_is_never_suspected_whatever_it_does() -> None:
+    rows, actors, time, hostile = history(attacker_days=10)
+    assert not suspected(rows, actors, time, rehearsals(), seed=0)[hostile].any()
+
+
+def test_who_is_suspected_is_suspected_with_all_it_did_in_that_quarter_of_a_day() -> None:
+    rows, actors, time, hostile = history(attacker_days=2)
+    tame = np.flatnonzero(hostile)[::2]
+    rows[tame] -= 3.0
+    found = suspected(rows, actors, time, rehearsals(), seed=0)
+    assert found[tame].mean() > 0.95
+
+
+def test_suspicion_is_the_same_for_the_same_seed_and_needs_two_halves() -> None:
+    rows, actors, time, _ = history(attacker_days=2)
+    one, again = (suspected(rows, actors, time, rehearsals(), seed=4) for _ in range(2))
+    assert np.array_equal(one, again)
+    alone = np.zeros(len(actors), np.uint64)
+    assert not suspected(rows, alone, time, rehearsals(), seed=4).any()
+
+
+def test_without_a_stage_there_is_no_second_stage() -> None:
+    few = columns(traffic(50, seed=1))
+    assert second_stage(few, np.zeros((50, D), np.float32), 0, 1_000) is None
