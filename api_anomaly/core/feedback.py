@@ -41,7 +41,9 @@ OWN_LESSONS = 20
 #: user's alerted logs nine in ten lie nearer than 0.8 to its first one, half nearer than 0.5; of
 #: other users' attacks one in twenty lies nearer than 0.55 to 0.7.
 NEAR, FAR = 0.6, 1.0
-_MOST_APART = np.float32(3.0)  # of one behaviour: one that explodes must not hide that all others are alike
+_MOST_APART = np.float32(
+    3.0
+)  # of one behaviour: one that explodes must not hide that all others are alike
 #: Evidence by which a log may differ from the judged one to be treated like it, and from which on
 #: it is not: half a decade and a decade.
 _SAME, _OTHER = 0.5 * _DECADE, _DECADE
@@ -133,9 +135,7 @@ def _by_user(
     order = late[np.argsort(lessons["user"][::-1], kind="stable")]
     order = order[_places(lessons["user"][order]) < of_user]
     order = order[order >= np.sort(order)[-most:][0]]
-    users, starts, counts = np.unique(
-        lessons["user"][order], return_index=True, return_counts=True
-    )
+    users, starts, counts = np.unique(lessons["user"][order], return_index=True, return_counts=True)
     return Lessons(
         users,
         np.append(starts, len(order)).astype(np.int64),
