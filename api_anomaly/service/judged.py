@@ -1,6 +1,6 @@
 """From the bytes of POST /feedback to verdicts: which log, and whether it was an attack."""
 
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
@@ -32,7 +32,7 @@ class FeedbackItem:
             )
 
 
-_EXAMPLE = {
+_EXAMPLE: Any = {
     "items": [
         {"anomaly_id": "5f0c1d2e3a4b596877869504", "verdict": "false_positive"},
         {
