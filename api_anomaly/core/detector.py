@@ -213,7 +213,7 @@ class Detector:
     def scores(self, lessons: NDArray[Any]) -> NDArray[np.float64]:
         """Scores on the wire's scale of the logs that `lessons` (m,) are about, as of now."""
         rows = np.ascontiguousarray(lessons["row"])
-        return wire(self._heard(self.model.evidence(rows), rows, lessons["user"].copy()))
+        return wire(self._heard(self.model.evidence(rows), rows, lessons["user"]))
 
     def _heard(
         self, evidence: NDArray[np.float64], rows: NDArray[np.float32], users: NDArray[np.uint64]

@@ -75,7 +75,8 @@ class LessonBook:
         today = [kept.lessons for kept in self._written if _is_todays(kept)]
         self._lessons = np.concatenate([self._lessons, *today])
         self._expires()
-        self._journal.info("feedback read", lessons=len(self.active()))
+        if self._written:
+            self._journal.info("feedback read", lessons=len(self.active()))
 
     def active(self) -> NDArray[Any]:
         """The lessons that count now, oldest first."""

@@ -92,7 +92,8 @@ def naive_heard(
         voices, votes = 1.0, 0.0
         for each in voting:
             mates = sum(other["user"] == each["user"] for other in voting)
-            near = slope(naive_distance(model, row, each["row"]), 0.4, 0.8) / mates
+            reach = (0.4, 0.8) if each["hostile"] else (0.3, 0.6)
+            near = slope(naive_distance(model, row, each["row"]), *reach) / mates
             voices += near
             votes += near if each["hostile"] else -near
         after += votes / voices * min(MOST_SHIFT, evidence - DECADE)
@@ -106,7 +107,7 @@ def naive_heard(
         threshold = model.calibration.threshold()
         if judged["hostile"]:
             like *= slope(-over, DECADE / 2, DECADE)
-            after += like * (max(0.0, threshold - after) + DECADE)
+            after += like * max(DECADE, threshold + 0.1 - after)
         else:
             like *= slope(over, DECADE / 2, DECADE)
             after -= like * max(0.0, after - NEUTRAL)
@@ -176,9 +177,9 @@ def test_a_true_positive_raises_the_users_pattern_over_the_threshold(team: Fitte
     row = away(team.model, team.model.scaler.usual, 2.0)
     at, threshold = judged_evidence(team.model, row), team.model.calibration.threshold()
     feedback = Feedback.of(team.model, lesson(row, True))
-    for evidence in (at - 0.5, at, at + 3.0):
+    for evidence in (max(0.0, at - 0.5), at, at + 3.0):
         raised = heard(feedback, evidence, away(team.model, row, 0.3), ATTACKER)
-        assert raised >= max(threshold, evidence) + 0.9 * DECADE
+        assert raised > threshold and raised >= evidence + 0.9 * DECADE
 
 
 def test_a_true_positive_leaves_the_victims_ordinary_logs_alone(team: Fitted) -> None:
