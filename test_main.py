@@ -706,6 +706,16 @@ def test_verdicts_outlive_a_restart_a_training_and_a_loading(trained: Path, tmp_
         assert not found_in(client, attack(1, AFTER + 6.4))
 
 
+def test_an_anomaly_can_be_judged_after_a_restart(trained: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "service"
+    shutil.copytree(trained, folder, symlinks=True)
+    with running(main_app(folder)) as client:
+        name = found_in(client, attack(30))[-1]["anomaly_id"]
+    with running(main_app(folder)) as client:
+        told = judge(client, "false_positive", name)
+        assert told["counted"]["new"] == 1 and not found_in(client, attack(1, AFTER + 6))
+
+
 def test_an_unknown_anomaly_is_named_and_nothing_is_taken(fresh: Fresh) -> None:
     with fresh(FEEDBACK_ANOMALIES="10") as client:
         found = [each["anomaly_id"] for each in found_in(client, attack(30))]

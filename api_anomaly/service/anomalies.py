@@ -34,6 +34,12 @@ class Anomalies:
             self._places[bytes(lesson["anomaly"])] = place
             self._next = (place + 1) % most
 
+    def kept(self) -> NDArray[Any]:
+        """Copies of all that are known, the ones returned longest ago first."""
+        ordered = np.roll(self._lessons, -self._next)
+        known: NDArray[Any] = ordered[ordered["anomaly"] != b""]
+        return known
+
     def find(self, ids: Sequence[str]) -> tuple[NDArray[Any], list[int]]:
         """The lessons of `ids` (m,), and the places of those that nobody knows (left blank)."""
         found, unknown = np.zeros(len(ids), LESSON), []

@@ -132,13 +132,14 @@ def _wired(settings: Settings, journal: Journal) -> Parts:
         settings.feedback_verdicts,
         journal,
     )
-    serving = Serving(vault, book, metrics, settings.inline_logs)
     anomalies = Anomalies(settings.feedback_anomalies)
+    serving = Serving(vault, book, metrics, settings.inline_logs)
     snapshots = Snapshots(
         folder / "memory.snapshot",
         keys,
         settings.snapshot_seconds,
         settings.memory_entities,
+        anomalies,
         metrics,
         journal,
     )

@@ -176,6 +176,11 @@ def test_the_anomalies_returned_longest_ago_make_room() -> None:
     assert found["user"][[0, 2, 3, 4]].tolist() == [0, 2, 3, 4]
     known.add(rows)
     assert known.find(names)[1] == [0, 1] and len(known) == 4
+    assert known.kept()["user"].tolist() == [2, 3, 4, 5]
+    again = Anomalies(3)
+    again.add(known.kept())
+    assert again.kept()["user"].tolist() == [3, 4, 5]
+    assert len(Anomalies(3).kept()) == 0
 
 
 def test_a_verdict_that_cannot_be_stored_is_refused_and_not_in_force(
