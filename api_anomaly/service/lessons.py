@@ -61,8 +61,9 @@ class LessonBook:
         self._next_end = np.inf
 
     async def open(self) -> None:
-        """Read what is kept. What does not verify is set aside, and the journal says so; a file
-        that cannot be read leaves no lessons."""
+        """Read what is kept, and write it anew: without what no longer counts, and under the key
+        that signs now, so that an older key can go. What does not verify is set aside, and the
+        journal says so; a file that cannot be read leaves no lessons."""
         try:
             self._written, damaged = await in_thread(self._file.read)
         except StorageFailed as error:
@@ -76,6 +77,7 @@ class LessonBook:
         self._lessons = np.concatenate([self._lessons, *today])
         self._expires()
         if self._written:
+            await self._tidy()
             self._journal.info("feedback read", lessons=len(self.active()))
 
     def active(self) -> NDArray[Any]:

@@ -61,6 +61,8 @@ class Teaching:
     def remember(self, verdicts: Verdicts) -> None:
         """Remember the anomalies that are about to be returned, and count what feedback moved."""
         self.anomalies.add(verdicts.lessons)
+        if not verdicts.raised and not verdicts.quieted:
+            return
         self.raised += verdicts.raised
         self.quieted += verdicts.quieted
         self._metrics.count("feedback_moved_logs_total", "raised", by=verdicts.raised)

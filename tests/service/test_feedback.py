@@ -123,6 +123,19 @@ async def test_lessons_of_other_behaviours_are_kept_and_do_not_count(
 
 
 @in_a_loop
+async def test_an_older_key_can_go_after_a_start_with_both(
+    tmp_path: Path, book: Callable[..., LessonBook], clock: Clock
+) -> None:
+    path, old, new = tmp_path / "feedback", "an old key of the tests", "a new key of the tests"
+    for names in ([old], [new, old], [new]):
+        mine = book(file=FeedbackFile(path, SigningKeys(names)))
+        await mine.open()
+        if names == [old]:
+            await mine.add(lessons(1, 2, given=clock.now))
+        assert mine.active()["user"].tolist() == [1, 2]
+
+
+@in_a_loop
 async def test_the_file_is_tidied_when_most_of_it_does_not_count(
     book: Callable[..., LessonBook], clock: Clock, tmp_path: Path
 ) -> None:
