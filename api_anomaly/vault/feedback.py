@@ -13,6 +13,8 @@ as a kill does. What does not verify is never used and never thrown away: it is 
 of its own. Nothing is unpickled.
 """
 
+import errno
+import fcntl
 import hmac
 import io
 import json
@@ -20,7 +22,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 from numpy.lib import format as npy
@@ -44,7 +46,8 @@ class Kept(NamedTuple):
 
 
 class FeedbackFile:
-    """The verdicts in `path`. One process writes, one call at a time."""
+    """The verdicts in `path`. One process writes, one call at a time; when another one has written
+    there nevertheless, `append` refuses rather than write over it."""
 
     def __init__(self, path: Path, keys: SigningKeys) -> None:
         self._path = path.absolute()
@@ -82,12 +85,12 @@ class FeedbackFile:
         with storing(_WHAT):
             if not self._end:
                 self._rewrite(())
-            data = b"".join(self._sealed(records))
-            try:
-                self._write(data)
-            except OSError:
-                self._undo()
-                raise
+            # Unbuffered, so that nothing of a failed write is tried again when the file is closed.
+            with open(self._path, "r+b", buffering=0) as file:
+                fcntl.flock(file, fcntl.LOCK_EX)
+                if file.seek(0, os.SEEK_END) != self._end:
+                    raise OSError(errno.ESTALE, "something else has written there since")
+                self._write(file, b"".join(self._sealed(records)))
 
     def replace(self, records: Sequence[Kept]) -> None:
         """Keep these and nothing else, in one step. Raises StorageFailed."""
@@ -128,21 +131,20 @@ class FeedbackFile:
             before = seal.digest()
             yield len(payload).to_bytes(_LENGTH_BYTES, "big") + payload + before
 
-    def _write(self, data: bytes) -> None:
-        with open(self._path, "r+b") as file:
-            file.seek(self._end)
-            file.write(data)
-            file.truncate()  # whatever an earlier failure left there
-            file.flush()
+    def _write(self, file: IO[bytes], data: bytes) -> None:
+        """Write at the end and flush; what a failed write leaves is cut off: nobody was told."""
+        left = memoryview(data)
+        try:
+            while left:
+                left = left[file.write(left) :]
             os.fsync(file.fileno())
+        except OSError:
+            with suppress(OSError):
+                os.truncate(file.fileno(), self._end)
+            raise
         self._end += len(data)
         if data:
             self._seal = data[-_SEAL_BYTES:]
-
-    def _undo(self) -> None:
-        """Cut off what a failed write left: it was not acknowledged."""
-        with suppress(OSError):
-            os.truncate(self._path, self._end)
 
     def _rewrite(self, records: Sequence[Kept]) -> None:
         self._path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,7 @@
 """Verdicts on disk: all that was acknowledged comes back, and nothing else does."""
 
 import random
+import resource
 import signal
 import subprocess
 import sys
@@ -169,6 +170,37 @@ def test_a_disk_that_fails_leaves_what_was_kept(path: Path, keys: SigningKeys) -
     unreadable = FeedbackFile(path.parent / "elsewhere", keys)
     with pytest.raises(StorageFailed):
         unreadable.read()
+
+
+def test_what_another_process_wrote_is_not_written_over(path: Path, keys: SigningKeys) -> None:
+    mine = FeedbackFile(path, keys)
+    mine.append([record(0)])
+    other = FeedbackFile(path, keys)
+    other.read()
+    other.append([record(1)])
+    with pytest.raises(StorageFailed, match="something else has written there"):
+        mine.append([record(2)])
+    assert times(FeedbackFile(path, keys).read()[0]) == [0, 1]
+
+
+def test_a_write_that_fails_half_way_is_cut_off_and_can_be_tried_again(
+    path: Path, keys: SigningKeys
+) -> None:
+    """A limit on the size of files, as a full disk would: the kernel takes a part and no more."""
+    file = FeedbackFile(path, keys)
+    file.append([record(0)])
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 100, hard))
+        with pytest.raises(StorageFailed):
+            file.append([record(1)])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, before)
+    file.append([record(2)])
+    kept, damaged = FeedbackFile(path, keys).read()
+    assert times(kept) == [0, 2] and not damaged
 
 
 WRITER = """
