@@ -890,8 +890,7 @@ odd_headers = st.dictionaries(
 ).map(lambda odd: [(name, value.encode()) for name, value in odd.items()])
 
 
-# Drawing a body may be slow on a busy machine, which says nothing of the service.
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150, deadline=None)
 @given(
     path=st.sampled_from(["/detect", "/train", "/feedback"]), body=odd_bodies, headers=odd_headers
 )
