@@ -41,7 +41,7 @@ FIELDS = (
     "method",
     "status_code",
     "response_time",
-) + ("ip_address", "anomaly_score", "severity", "risk", "reasons")
+) + ("ip_address", "anomaly_score", "severity", "risk", "reasons", "anomaly_id")
 
 
 def ordinary(count: int, start: float = START, seed: int = 1) -> list[Log]:
@@ -210,7 +210,13 @@ def test_health_and_metrics_need_no_token(client: httpx.Client) -> None:
 
 @pytest.mark.parametrize(
     ("method", "path"),
-    [("POST", "/train"), ("POST", "/detect"), ("GET", "/status"), ("POST", "/load-model")],
+    [
+        ("POST", "/train"),
+        ("POST", "/detect"),
+        ("POST", "/feedback"),
+        ("GET", "/status"),
+        ("POST", "/load-model"),
+    ],
 )
 @pytest.mark.parametrize("header", [None, "Bearer wrong", "Basic Zmlyc3Q6eA==", "Bearer", ""])
 def test_every_other_endpoint_refuses_a_missing_or_wrong_token(
@@ -598,6 +604,209 @@ def test_load_model_keeps_the_live_memory(fresh: Fresh) -> None:
     assert after["memory"]["entities"] == before["memory"]["entities"]
 
 
+# --- feedback -----------------------------------------------------------------------------------
+
+
+def hasty(user: str, start: float, count: int = 30) -> list[Log]:
+    """What an `attack` does, as another user from an address of its own."""
+    return [
+        log | {"user_id": user, "ip_address": f"203.0.113.{len(user)}"}
+        for log in attack(count, start)
+    ]
+
+
+def judge(client: httpx.Client, verdict: str, *ids: str, **more: Any) -> dict[str, Any]:
+    """The answer to one verdict on some anomalies."""
+    items = [{"anomaly_id": name, "verdict": verdict} for name in ids]
+    answer = client.post("/feedback", json={"items": items} | more)
+    assert answer.status_code == 200, answer.text
+    told: dict[str, Any] = answer.json()
+    return told
+
+
+def found_in(client: httpx.Client, logs: list[Log]) -> list[dict[str, Any]]:
+    """The anomalies of a batch."""
+    anomalies: list[dict[str, Any]] = client.post("/detect", json={"logs": logs}).json()[
+        "anomalies"
+    ]
+    return anomalies
+
+
+def test_a_false_positive_stops_the_pattern_of_that_user_at_once(fresh: Fresh) -> None:
+    with fresh() as judged, fresh() as left_alone:
+        for client in (judged, left_alone):
+            found = found_in(client, attack(30))
+            assert len(found) >= 15
+            if client is judged:
+                told = judge(client, "false_positive", found[-1]["anomaly_id"])
+        again = attack(4, AFTER + 6)
+        quiet, loud = found_in(judged, again), found_in(left_alone, again)
+        status = judged.get("/status").json()["feedback"]
+        text = judged.get("/metrics").text
+    assert len(loud) == 4 and not quiet
+    (item,) = told["items"]
+    assert item["anomaly_id"] == found[-1]["anomaly_id"] and item["was"] is None
+    assert item["score_before"] == pytest.approx(found[-1]["anomaly_score"])
+    assert (item["anomaly_before"], item["anomaly"]) == (True, False)
+    assert told["counted"] == {"new": 1, "changed": 0, "repeated": 0}
+    assert told["active"] == {"false_positive": 1, "true_positive": 0}
+    assert told["message"] and told["status"] == "success"
+    for moment in (told["effective_from"], told["expires"]):
+        assert datetime.fromisoformat(moment).utcoffset().total_seconds() == 0
+    assert status["active"] == {"false_positive": 1, "true_positive": 0}
+    assert (status["quieted"], status["raised"], status["users"]) == (4, 0, 1)
+    assert status["last_change"] == told["effective_from"]
+    assert 'feedback_total{verdict="false_positive"} 1.0' in text
+    assert 'feedback_active{verdict="false_positive"} 1.0' in text
+    assert 'feedback_moved_logs_total{direction="quieted"} 4.0' in text
+
+
+def test_a_false_positive_about_one_user_leaves_the_same_attack_of_another_found(
+    fresh: Fresh,
+) -> None:
+    with fresh() as client:
+        found = found_in(client, attack(30))
+        judge(client, "false_positive", *(each["anomaly_id"] for each in found))
+        other = found_in(client, hasty("another", AFTER + 10))
+    assert len(other) >= 10
+
+
+def test_a_missed_log_that_is_judged_an_attack_is_found_from_then_on(fresh: Fresh) -> None:
+    *before, missed = ordinary(60, AFTER)
+    with fresh() as client:
+        found_in(client, before)
+        assert not client.post("/detect", json={"logs": [missed], "update_state": False}).json()[
+            "anomalies"
+        ]
+        body = {"items": [{"log": missed, "verdict": "true_positive"}]}
+        told = client.post("/feedback", json=body).json()
+        (found,) = found_in(client, [missed])
+        status = client.get("/status").json()["feedback"]
+    (item,) = told["items"]
+    assert (item["anomaly_before"], item["anomaly"]) == (False, True)
+    assert item["anomaly_score"] == found["anomaly_score"] < item["score_before"]
+    assert found["anomaly_id"] == item["anomaly_id"], "the same log from the same past"
+    assert status["active"]["true_positive"] == status["raised"] == 1
+
+
+def test_scoring_a_log_for_a_verdict_remembers_nothing(fresh: Fresh) -> None:
+    batch = ordinary(10, AFTER)
+    with fresh() as judged, fresh() as left_alone:
+        body = {"items": [{"log": log, "verdict": "true_positive"} for log in attack(5)]}
+        assert judged.post("/feedback", json=body).status_code == 200
+        counts = [c.get("/status").json()["memory"]["entities"] for c in (judged, left_alone)]
+        assert scores(judged, batch) == scores(left_alone, batch)
+    assert counts[0] == counts[1]
+
+
+def test_a_verdict_can_be_changed_and_said_twice(fresh: Fresh) -> None:
+    with fresh() as client:
+        name = found_in(client, attack(30))[-1]["anomaly_id"]
+        judge(client, "false_positive", name)
+        again = judge(client, "false_positive", name)
+        changed = judge(client, "true_positive", name)
+        found = found_in(client, attack(5, AFTER + 6))
+        status = client.get("/status").json()["feedback"]
+    assert again["counted"] == {"new": 0, "changed": 0, "repeated": 1}
+    assert changed["counted"] == {"new": 0, "changed": 1, "repeated": 0}
+    assert changed["items"][0]["was"] == "false_positive"
+    assert changed["active"] == status["active"] == {"false_positive": 0, "true_positive": 1}
+    assert status["replaced"] == 2 and len(found) == 5
+
+
+def test_verdicts_outlive_a_restart_a_training_and_a_loading(trained: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "service"
+    shutil.copytree(trained, folder, symlinks=True)
+    with running(main_app(folder)) as client:
+        judge(client, "false_positive", found_in(client, attack(30))[-1]["anomaly_id"])
+    with running(main_app(folder)) as client:
+        assert client.get("/status").json()["feedback"]["active"]["false_positive"] == 1
+        assert not found_in(client, attack(1, AFTER + 6))
+        assert client.post("/load-model").status_code == 200
+        assert not found_in(client, attack(1, AFTER + 6.2))
+        assert client.post("/train", json={"logs": ordinary(500)}).status_code == 200
+        assert not found_in(client, attack(1, AFTER + 6.4))
+
+
+def test_an_anomaly_can_be_judged_after_a_restart(trained: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "service"
+    shutil.copytree(trained, folder, symlinks=True)
+    with running(main_app(folder)) as client:
+        name = found_in(client, attack(30))[-1]["anomaly_id"]
+    with running(main_app(folder)) as client:
+        told = judge(client, "false_positive", name)
+        assert told["counted"]["new"] == 1 and not found_in(client, attack(1, AFTER + 6))
+
+
+def test_an_unknown_anomaly_is_named_and_nothing_is_taken(fresh: Fresh) -> None:
+    with fresh(FEEDBACK_ANOMALIES="10") as client:
+        found = [each["anomaly_id"] for each in found_in(client, attack(30))]
+        items = [
+            {"anomaly_id": name, "verdict": "false_positive"} for name in (found[-1], found[0])
+        ]
+        answer = client.post("/feedback", json={"items": [*items, items[1]]})
+        assert_refused(answer, 422, "anomaly_unknown")
+        assert [each["loc"] for each in answer.json()["detail"]] == [
+            ["body", "items", place, "anomaly_id"] for place in (1, 2)
+        ]
+        status = client.get("/status").json()["feedback"]
+    assert status["active"] == {"false_positive": 0, "true_positive": 0}
+    assert status["anomalies_remembered"] == 10 and status["last_change"] is None
+
+
+def test_the_items_of_a_body_are_judged_like_those_of_others(fresh: Fresh) -> None:
+    log = ordinary(1, AFTER)[0]
+    bad: list[tuple[dict[str, Any], list[Any]]] = [
+        ({"verdict": "false_positive"}, []),
+        ({"verdict": "true_positive", "log": log, "anomaly_id": "x"}, []),
+        ({"verdict": "maybe", "log": log}, ["verdict"]),
+        ({"log": log}, ["verdict"]),
+        ({"verdict": "true_positive", "log": log | {"status_code": 1}}, ["log", "status_code"]),
+        ({"verdict": "true_positive", "anomaly_id": 7}, ["anomaly_id"]),
+    ]
+    with fresh(MAX_FEEDBACK_ITEMS="6") as client:
+        answer = client.post("/feedback", json={"items": [item for item, _ in bad]})
+        assert_refused(answer, 422, "validation_error")
+        assert [each["loc"] for each in answer.json()["detail"]] == [
+            ["body", "items", place, *where] for place, (_, where) in enumerate(bad)
+        ]
+        many = [{"verdict": "true_positive", "log": log}] * 7
+        assert_refused(client.post("/feedback", json={"items": many}), 413, "batch_too_large")
+        none = client.post("/feedback", json={"items": []}).json()
+    assert none["items"] == [] and none["counted"] == {"new": 0, "changed": 0, "repeated": 0}
+
+
+def test_another_models_version_is_taken_and_said(fresh: Fresh) -> None:
+    with fresh() as client:
+        name = found_in(client, attack(30))[-1]["anomaly_id"]
+        told = judge(client, "false_positive", name, model_version="another")
+        same = judge(client, "false_positive", name, model_version=told["model_version"])
+        served = client.get("/status").json()["model_version"]
+    assert told["model_version"] == same["judged_model_version"] == served
+    assert told["judged_model_version"] == "another"
+    assert "another model" in told["message"] and "another model" not in same["message"]
+
+
+def test_without_a_model_a_verdict_says_so(empty: httpx.Client) -> None:
+    body = {"items": [{"log": ordinary(1)[0], "verdict": "true_positive"}]}
+    assert_refused(empty.post("/feedback", json=body), 400, "model_not_trained")
+
+
+def test_a_retried_verdict_gets_the_first_answer(fresh: Fresh) -> None:
+    with fresh() as client:
+        body = {"logs": attack(30)}
+        key = {"Idempotency-Key": "one"}
+        first = client.post("/detect", json=body, headers=key).json()["anomalies"]
+        retried = client.post("/detect", json=body, headers=key).json()["anomalies"]
+        assert first == retried
+        item = {"anomaly_id": first[-1]["anomaly_id"], "verdict": "false_positive"}
+        answers = [client.post("/feedback", json={"items": [item]}, headers=key) for _ in range(2)]
+        status = client.get("/status").json()["feedback"]
+    assert answers[0].json() == answers[1].json()
+    assert answers[1].headers["idempotency-replayed"] == "true"
+    assert status["replaced"] == 0
+
+
 # --- odd bodies ---------------------------------------------------------------------------------
 
 
@@ -660,7 +869,7 @@ def test_the_content_type_does_not_matter(client: httpx.Client, kind: str) -> No
         *(b"\xef\xbb\xbf{}", b'{"logs": [{"user_id": "\xff"}]}'),
     ],
 )
-@pytest.mark.parametrize("path", ["/detect", "/train"])
+@pytest.mark.parametrize("path", ["/detect", "/train", "/feedback"])
 def test_a_body_of_another_shape_is_a_422(client: httpx.Client, path: str, body: bytes) -> None:
     assert_refused(client.post(path, content=body), 422, "validation_error")
 
@@ -673,6 +882,14 @@ odd_values = st.recursive(
 odd_logs = st.dictionaries(
     st.sampled_from([*ordinary(1)[0], "label", "odd"]), odd_values, max_size=4
 ).map(lambda odd: ordinary(1, AFTER)[0] | odd)
+odd_items = st.fixed_dictionaries(
+    {},
+    optional={
+        "log": odd_logs | odd_values,
+        "anomaly_id": odd_values | st.sampled_from(["", "0" * 24, "\ud800", "x" * 65]),
+        "verdict": odd_values | st.sampled_from(["false_positive", "true_positive", "maybe"]),
+    },
+)
 odd_bodies = st.one_of(
     st.binary(max_size=100),
     st.text(max_size=100).map(lambda text: text.encode("utf-8", "surrogatepass")),
@@ -686,6 +903,10 @@ odd_bodies = st.one_of(
             )
         },
     ).map(lambda value: json.dumps(value).encode()),
+    st.fixed_dictionaries(
+        {"items": st.lists(odd_items | odd_values, max_size=4)},
+        optional={"model_version": odd_values},
+    ).map(lambda value: json.dumps(value).encode()),
 )
 odd_headers = st.dictionaries(
     st.sampled_from(["Content-Encoding", "Content-Type", "Idempotency-Key", "X-Request-ID"]),
@@ -694,7 +915,9 @@ odd_headers = st.dictionaries(
 
 
 @settings(max_examples=150, deadline=None)
-@given(path=st.sampled_from(["/detect", "/train"]), body=odd_bodies, headers=odd_headers)
+@given(
+    path=st.sampled_from(["/detect", "/train", "/feedback"]), body=odd_bodies, headers=odd_headers
+)
 def test_no_body_and_no_header_is_ever_an_error_of_ours(
     client: httpx.Client, path: str, body: bytes, headers: list[tuple[str, bytes]]
 ) -> None:
@@ -759,9 +982,8 @@ def test_unknown_paths_and_methods_have_the_one_shape(client: httpx.Client) -> N
 
 def test_the_openapi_document_is_served(client: httpx.Client) -> None:
     document = client.get("/openapi.json").json()
-    assert {"/train", "/detect", "/status", "/health", "/metrics", "/load-model"} <= set(
-        document["paths"]
-    )
+    paths = {"/train", "/detect", "/feedback", "/status", "/health", "/metrics", "/load-model"}
+    assert paths <= set(document["paths"])
 
 
 def test_main_serves_until_it_is_told_to_stop(tmp_path: Path) -> None:

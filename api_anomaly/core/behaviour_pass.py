@@ -29,12 +29,13 @@ _Arrays = namedtuple("_Arrays", tuple(Columns.__dataclass_fields__))  # type: ig
 
 
 class Observed(NamedTuple):
-    """Behaviours (n, d), and how many logs each log's user or address (the longer known) had before
-    it (n,).
+    """Behaviours (n, d), how many logs each log's user or address (the longer known) had before it
+    (n,), and the keys of user, address and endpoint template (n, 3).
     """
 
     rows: NDArray[np.float32]
     history: NDArray[np.int64]
+    keys: NDArray[np.uint64]
 
 
 def observe(memory: Memory, columns: Columns, remember: bool = True) -> Observed:
@@ -47,8 +48,9 @@ def observe(memory: Memory, columns: Columns, remember: bool = True) -> Observed
     state = memory.state if remember else _scratch(memory, arrays)
     n = len(columns)
     rows, history = np.empty((n, len(BEHAVIOURS)), np.float32), np.empty(n, np.int64)
-    _observe(state, arrays, np.zeros(1, LOG), rows, history)
-    return Observed(rows, history)
+    keys = np.empty((n, 3), np.uint64)
+    _observe(state, arrays, np.zeros(1, LOG), rows, history, keys)
+    return Observed(rows, history, keys)
 
 
 def actor_keys(columns: Columns) -> NDArray[np.uint64]:
@@ -80,10 +82,11 @@ def _keys(arrays, scratch, keys):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _observe(state, arrays, scratch, rows, history):  # type: ignore[no-untyped-def]
+def _observe(state, arrays, scratch, rows, history, keys):  # type: ignore[no-untyped-def]
     log = scratch[0]
     for i in range(len(arrays.time)):
         read(log, arrays, i)
+        keys[i, 0], keys[i, 1], keys[i, 2] = log.user, log.address, log.place
         history[i] = _observe_one(state, log, rows[i])
 
 

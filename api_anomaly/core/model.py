@@ -19,7 +19,7 @@ from api_anomaly.core.reasons import Scaler
 from api_anomaly.core.trees import Trees
 from api_anomaly.errors import ModelIncompatible
 
-_NEUTRAL = float(np.log(2.0))  # evidence of the median log
+NEUTRAL = float(np.log(2.0))  # evidence of the median log
 #: Weight of rarity beside a hostility of weight 1. Abuse is what a team is woken for; what is only
 #: rare counts less, and decides alone where nothing could be rehearsed.
 _RARITY_WEIGHT = 0.1
@@ -145,4 +145,4 @@ def wire(evidence: NDArray[np.float64]) -> NDArray[np.float64]:
     The median log has an evidence of about ln 2, and so -0.5: the neutral point of scikit-learn's
     scale.
     """
-    return -np.clip(evidence / (evidence + _NEUTRAL), 1e-9, 1.0)
+    return -np.clip(evidence / (evidence + NEUTRAL), 1e-9, 1.0)

@@ -30,6 +30,7 @@ from api_anomaly.core.wording import in_words, sentence, spoken
 _MOST = 3
 _CHUNK = 4_096  # rows explained at once: a few MB each
 _AGES = np.log1p(np.array([1.0, 24.0]))  # hours at which an actor is known for longer
+_LEAST = np.float32(0.05)  # spread of a behaviour in which all are alike
 _FEWEST = 200  # training rows of an age, below which all are asked
 # Shares of training rows below a level: two sides and the middle.
 _SHARES = np.array([0.01, 0.05, 0.25, 0.5, 0.75, 0.9, 0.95, 0.98, 0.99])
@@ -107,6 +108,13 @@ class Scaler(NamedTuple):
                 usual[age, columns] = np.median(rows[alike][:, columns], axis=0)
                 levels[age][:, columns] = np.quantile(besides[alike][:, columns], _SHARES, axis=0)
         return cls(usual, levels)
+
+    def spread(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Per behaviour (d,), of those known for a day or more: the distances from the median down
+        to the 1 % and up to the 99 % point, at least a twentieth.
+        """
+        usual, levels = self.usual[-1], self.levels[-1]
+        return np.maximum(usual - levels[0], _LEAST), np.maximum(levels[-1] - usual, _LEAST)
 
 
 def explain(rows: NDArray[np.float32], scaler: Scaler, scorer: Scorer) -> list[tuple[Reason, ...]]:

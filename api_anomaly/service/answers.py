@@ -54,6 +54,7 @@ class AnomalyAnswer(TypedDict):
     severity: Literal["low", "medium", "high", "critical"]
     risk: float
     reasons: list[ReasonAnswer]
+    anomaly_id: str
 
 
 class RulesAnswer(TypedDict):
@@ -131,6 +132,51 @@ class LastTraining(TypedDict):
     timestamp: str
 
 
+class FeedbackItemAnswer(TypedDict):
+    """One verdict as it was taken. Scores are of the judged log, under all verdicts of before and
+    of now; `was` is the verdict on the same anomaly that it replaces."""
+
+    anomaly_id: str
+    verdict: Literal["false_positive", "true_positive"]
+    was: Literal["false_positive", "true_positive"] | None
+    score_before: float
+    anomaly_score: float
+    anomaly_before: bool
+    anomaly: bool
+
+
+class FeedbackAnswer(TypedDict):
+    """POST /feedback: what it changed, and from when. `counted` are the verdicts of this request by
+    what they are to those before; `active` all that count now."""
+
+    status: Literal["success"]
+    message: str
+    effective_from: str
+    expires: str
+    model_version: str
+    judged_model_version: str | None
+    counted: dict[Literal["new", "changed", "repeated"], int]
+    active: dict[Literal["false_positive", "true_positive"], int]
+    items: list[FeedbackItemAnswer]
+
+
+class FeedbackStatus(TypedDict):
+    """What verdicts do. `active` ones count; others are `expired` or crowded out, `replaced` by a
+    later verdict on the same anomaly, or of another release's behaviours (`incompatible`). `users`
+    are those whom active ones are about; `raised` and `quieted` the logs that are, or are not,
+    anomalies because of verdicts since the service started."""
+
+    active: dict[Literal["false_positive", "true_positive"], int]
+    expired: int
+    replaced: int
+    incompatible: int
+    users: int
+    last_change: str | None
+    raised: int
+    quieted: int
+    anomalies_remembered: int
+
+
 class StatusAnswer(TypedDict):
     """GET /status. Without a model its facts are null and `feature_count` is 0."""
 
@@ -147,6 +193,7 @@ class StatusAnswer(TypedDict):
     training_running: bool
     last_training: LastTraining | None
     memory: MemoryStatus | None
+    feedback: FeedbackStatus
     versions: list[str]
 
 
@@ -228,4 +275,5 @@ def _anomaly(log: Log, anomaly: Anomaly) -> dict[str, Any]:
         "severity": anomaly.severity,
         "risk": anomaly.risk,
         "reasons": [reason._asdict() for reason in anomaly.reasons],
+        "anomaly_id": anomaly.id,
     }

@@ -16,9 +16,12 @@ from starlette.types import Receive, Scope, Send
 from api_anomaly import __version__
 from api_anomaly.errors import AnomalyError, ModelNotFound, StorageFailed
 from api_anomaly.rules import RuleSet
+from api_anomaly.service.anomalies import Anomalies
 from api_anomaly.service.auth import Tokens
 from api_anomaly.service.decode import Decoder
 from api_anomaly.service.journal import Journal
+from api_anomaly.service.judged import JudgedReader
+from api_anomaly.service.lessons import LessonBook
 from api_anomaly.service.metrics import Metrics
 from api_anomaly.service.openapi import ENDPOINTS, document
 from api_anomaly.service.opinion import Opinion
@@ -28,8 +31,10 @@ from api_anomaly.service.retries import Retries
 from api_anomaly.service.serving import Serving
 from api_anomaly.service.settings import SAMPLE_TOKEN, Settings
 from api_anomaly.service.snapshots import Snapshots
+from api_anomaly.service.teaching import Teaching
 from api_anomaly.service.training import Training
 from api_anomaly.service.watch import Watch
+from api_anomaly.vault.feedback import FeedbackFile
 from api_anomaly.vault.keys import SigningKeys, made_secret, secret_in
 from api_anomaly.vault.store import Vault
 
@@ -100,7 +105,9 @@ def lifespan_of(
         journal = Journal(settings.log_level, settings.log_file)
         try:
             parts = _wired(settings, journal)
+            await parts.teaching.book.open()
             await _load(parts)
+            parts.teaching.measure()
             keeping = asyncio.create_task(parts.snapshots.run(parts.serving))
             try:
                 yield {"parts": parts}
@@ -121,12 +128,20 @@ def _wired(settings: Settings, journal: Journal) -> Parts:
     metrics = Metrics()
     metrics.mark("service_info", __version__)
     vault = Vault(settings.model_path, settings.scaler_path, keys, settings.model_versions_kept)
-    serving = Serving(vault, metrics, settings.inline_logs)
+    book = LessonBook(
+        FeedbackFile(folder / "feedback", keys),
+        settings.feedback_days,
+        settings.feedback_verdicts,
+        journal,
+    )
+    anomalies = Anomalies(settings.feedback_anomalies)
+    serving = Serving(vault, book, metrics, settings.inline_logs)
     snapshots = Snapshots(
         folder / "memory.snapshot",
         keys,
         settings.snapshot_seconds,
         settings.memory_entities,
+        anomalies,
         metrics,
         journal,
     )
@@ -135,9 +150,11 @@ def _wired(settings: Settings, journal: Journal) -> Parts:
         tokens=tokens,
         decoder=Decoder(settings.max_batch_logs, settings.max_training_logs),
         vault=vault,
+        judged=JudgedReader(settings.max_feedback_items),
         serving=serving,
         opinion=Opinion(settings.rules_file or RuleSet.default(), settings.inline_logs),
         training=Training(settings, vault, serving, metrics, journal, snapshots.want),
+        teaching=Teaching(book, anomalies, serving, metrics, journal),
         snapshots=snapshots,
         retries=Retries(settings.idempotency_keys, settings.idempotency_seconds),
         metrics=metrics,

@@ -120,6 +120,13 @@ class _Faults:
         self.more += max(0, error.error_count() - room)
 
 
+def refusal_of(error: ValidationError) -> Invalid:
+    """The refusal that lists the faults of a whole body."""
+    faults = _Faults()
+    faults.add(error)
+    return Invalid(faults.items, faults.more)
+
+
 def _visit(
     value: Any, validate: ValidatorFunctionWrapHandler, info: ValidationInfo[_Faults]
 ) -> None:

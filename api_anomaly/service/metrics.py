@@ -25,6 +25,7 @@ from api_anomaly.service.distribution import Distribution
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 _LATENCIES = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60, 600)
 _OUTCOMES = ("success", "failed")
+_VERDICTS = ("false_positive", "true_positive")
 #: Fine where thresholds lie: in the last tenth below 1.
 _SCORES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.925, 0.95, 0.975, 1.0)
 _BATCHES = (1, 2, 5, 10, 20, 50, 100, 256, 500, 1_000, 5_000, 10_000, 50_000, 100_000)
@@ -79,6 +80,27 @@ METRICS = (
     ),
     Row("detect_batch_logs", "histogram", (), "Logs in one POST /detect.", _BATCHES),
     Row("rejected_requests_total", "counter", ("code",), "Requests refused, by error code."),
+    Row(
+        "feedback_total",
+        "counter",
+        ("verdict",),
+        "Verdicts taken, by false_positive or true_positive.",
+        values=_VERDICTS,
+    ),
+    Row(
+        "feedback_active",
+        "gauge",
+        ("verdict",),
+        "Verdicts that count now, by false_positive or true_positive.",
+        values=_VERDICTS,
+    ),
+    Row(
+        "feedback_moved_logs_total",
+        "counter",
+        ("direction",),
+        "Logs that are anomalies (raised), or are none (quieted), because of verdicts.",
+        values=("raised", "quieted"),
+    ),
     Row("model_loaded", "gauge", (), "1 when a model is served, else 0."),
     Row(
         "model_trained_timestamp_seconds",

@@ -13,7 +13,8 @@ from pydantic import TypeAdapter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api_anomaly.service import answers, routes
+from api_anomaly.service import answers, feedback, routes
+from api_anomaly.service.judged import FeedbackBody
 from api_anomaly.service.schemas import DetectBody, Log, TrainBody
 
 _REF = "#/components/schemas/{model}"
@@ -23,11 +24,11 @@ _STATUSES = {
     401: "No valid bearer token.",
     404: "There is no model on disk.",
     409: "A training is running, or the model on disk is not to be trusted.",
-    413: "Too many bytes or logs.",
+    413: "Too many bytes, logs or verdicts.",
     415: "The Content-Encoding is not gzip.",
-    422: "The body does not follow the schema.",
+    422: "The body does not follow the schema, or names an anomaly that is not remembered.",
     500: "An unexpected error.",
-    507: "The model could not be stored; the served model stays.",
+    507: "It could not be stored; what was served before still is.",
 }
 
 
@@ -62,6 +63,14 @@ ENDPOINTS = (
         DetectBody[list[Log]],
         (400, 401, 413, 415, 422, 500),
     ),
+    Endpoint(
+        "POST",
+        "/feedback",
+        feedback.feedback,
+        answers.FeedbackAnswer,
+        FeedbackBody,
+        (400, 401, 413, 415, 422, 500, 507),
+    ),
     Endpoint("GET", "/status", routes.status, answers.StatusAnswer, errors=(401, 500)),
     Endpoint(
         "POST",
@@ -89,8 +98,8 @@ def document(app: FastAPI) -> dict[str, Any]:
         if endpoint.body is not None:
             content = _json(_schema(endpoint.body, schemas, "validation"))
             operation["requestBody"] = {"required": True, "content": content}
-    parameters = made["paths"]["/detect"]["post"].setdefault("parameters", [])
-    parameters.append(_IDEMPOTENCY_KEY)
+    for path in ("/detect", "/feedback"):
+        made["paths"][path]["post"].setdefault("parameters", []).append(_IDEMPOTENCY_KEY)
     return made
 
 

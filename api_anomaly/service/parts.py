@@ -7,12 +7,14 @@ from starlette.requests import Request
 from api_anomaly.service.auth import Tokens
 from api_anomaly.service.decode import Decoder
 from api_anomaly.service.journal import Journal
+from api_anomaly.service.judged import JudgedReader
 from api_anomaly.service.metrics import Metrics
 from api_anomaly.service.opinion import Opinion
 from api_anomaly.service.retries import Retries
 from api_anomaly.service.serving import Serving
 from api_anomaly.service.settings import Settings
 from api_anomaly.service.snapshots import Snapshots
+from api_anomaly.service.teaching import Teaching
 from api_anomaly.service.training import Training
 from api_anomaly.vault.store import Vault
 
@@ -24,10 +26,12 @@ class Parts:
     settings: Settings
     tokens: Tokens
     decoder: Decoder
+    judged: JudgedReader
     vault: Vault
     serving: Serving
     opinion: Opinion
     training: Training
+    teaching: Teaching
     snapshots: Snapshots
     retries: Retries
     metrics: Metrics

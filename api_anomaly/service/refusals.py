@@ -78,6 +78,12 @@ class Invalid(AnomalyError):
         self.more = more
 
 
+class AnomalyUnknown(Invalid):
+    """A verdict on an anomaly that was never returned, or so long ago that it is forgotten."""
+
+    code = "anomaly_unknown"
+
+
 class Rule(NamedTuple):
     """How an error leaves: its status, for a 422 where the fault is, and headers of its own."""
 
@@ -95,6 +101,7 @@ RULES: dict[type[AnomalyError], Rule] = {
     IdempotencyKeyReused: Rule(422, ("header", "Idempotency-Key")),
     IdempotencyKeyInvalid: Rule(422, ("header", "Idempotency-Key")),
     Invalid: Rule(422),
+    AnomalyUnknown: Rule(422),
     TooFewLogs: Rule(422, ("body", "logs")),
     ModelNotTrained: Rule(400),
     TrainingInProgress: Rule(409, headers=(("retry-after", str(RETRY_AFTER)),)),

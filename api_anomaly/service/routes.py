@@ -21,6 +21,7 @@ from api_anomaly.service.answers import (
 )
 from api_anomaly.service.body import read_body
 from api_anomaly.service.decode import Detection
+from api_anomaly.service.feedback import status_of
 from api_anomaly.service.metrics import CONTENT_TYPE
 from api_anomaly.service.parts import Parts, parts_for, parts_of
 from api_anomaly.service.refusals import json_response
@@ -76,9 +77,11 @@ async def _decoded(parts: Parts, body: bytes) -> Detection:
 
 
 async def _detected(parts: Parts, detection: Detection) -> bytes:
+    await parts.teaching.refresh()
     served, verdicts = await parts.serving.observe(
         detection.columns, detection.threshold, detection.remember
     )
+    parts.teaching.remember(verdicts)
     total, fired = len(detection.logs), None
     if detection.include_rules:
         fired = await parts.opinion.on(detection.logs, detection.columns, detection.remember)
@@ -164,6 +167,7 @@ async def status(request: Request) -> Response:
         "training_running": parts.training.running,
         "last_training": _last_training(parts),
         "memory": _memory(served, parts.snapshots.age),
+        "feedback": status_of(parts.teaching),
         "versions": versions,
     }
     return json_response(answer)

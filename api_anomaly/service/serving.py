@@ -8,12 +8,19 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from api_anomaly.core.columns import Columns, columns_of
 from api_anomaly.core.detector import Detector, Verdicts
+from api_anomaly.core.feedback import Feedback
+from api_anomaly.core.lessons import LESSON
 from api_anomaly.core.memory import Memory
 from api_anomaly.core.model import Model
 from api_anomaly.errors import ModelNotTrained
+from api_anomaly.service.lessons import LessonBook
 from api_anomaly.service.metrics import Metrics
 from api_anomaly.service.threads import in_thread, to_the_end
 from api_anomaly.vault.manifest import Manifest
@@ -39,10 +46,13 @@ class Served:
 class Serving:
     """Owns the served model. `lock` is held by whoever reads or writes its memory."""
 
-    def __init__(self, vault: Vault, metrics: Metrics, inline_logs: int) -> None:
+    def __init__(
+        self, vault: Vault, lessons: LessonBook, metrics: Metrics, inline_logs: int
+    ) -> None:
         self.lock = asyncio.Lock()
         self.served: Served | None = None
         self._vault = vault
+        self._book = lessons
         self._metrics = metrics
         self._inline_logs = inline_logs
         self._measured: Memory | None = None
@@ -65,15 +75,25 @@ class Serving:
                 return served, observe(columns, threshold, remember)
             return served, await to_the_end(observe, columns, threshold, remember)
 
+    async def lessons(self, columns: Columns) -> NDArray[Any]:
+        """Lessons without a verdict of n logs, each as if it came now; nothing is remembered."""
+        async with self.lock:
+            return await to_the_end(self.model().detector.lessons, columns)
+
+    async def scores(self, lessons: NDArray[Any]) -> NDArray[np.float64]:
+        """Scores, as of now, of the logs that `lessons` are about."""
+        return await in_thread(self.model().detector.scores, lessons)
+
     async def adopt(self, model: Model, memory: Memory, manifest: Manifest) -> None:
         """Serve a model that was just trained. `memory` is its history's; whatever the live memory
         has seen later is kept."""
         await in_thread(_warm_up, model)
-        detector = Detector(model, memory)
-        async with self.lock:
-            if self.served is not None:
-                await to_the_end(memory.merge_newer, self.served.detector.memory)
-            self._serve(Served(detector, manifest))
+        async with self._book.lock:
+            detector = Detector(model, memory, await self._book.feedback_for(model))
+            async with self.lock:
+                if self.served is not None:
+                    await to_the_end(memory.merge_newer, self.served.detector.memory)
+                self._serve(Served(detector, manifest))
 
     async def reload(self, remembered: Remembered) -> Served:
         """Serve the model on disk. The live memory stays when it has the same features; else
@@ -84,10 +104,12 @@ class Serving:
         model, manifest = await in_thread(self._vault.load)
         await in_thread(_warm_up, model)
         kept = None if self._keeps_memory(model) else await remembered(model.feature_schema)
-        async with self.lock:
-            live = self.served.detector.memory if self.served and kept is None else kept
-            assert live is not None  # a served model is never taken away
-            return self._serve(Served(Detector(model, live), manifest))
+        async with self._book.lock:
+            feedback = await self._book.feedback_for(model)
+            async with self.lock:
+                live = self.served.detector.memory if self.served and kept is None else kept
+                assert live is not None  # a served model is never taken away
+                return self._serve(Served(Detector(model, live, feedback), manifest))
 
     def measure_memory(self) -> None:
         """Bring the metrics of the memory up to date; a few reads, no lock."""
@@ -124,3 +146,5 @@ def _warm_up(model: Model) -> None:
     detector = Detector(model, Memory.empty(16))
     for remember in (False, True):
         detector.observe(log, threshold=0.0, remember=remember)
+    detector.feedback = Feedback.of(model, np.zeros(1, LESSON))
+    detector.observe(log, threshold=0.0)

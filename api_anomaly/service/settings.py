@@ -28,7 +28,8 @@ SAMPLE_TOKEN = "your-secret-token"  # nosec B105  # published on purpose
 #: Names that are taken beside the model.
 RESERVED = frozenset(
     ("current", "versions", ".lock", "memory.snapshot", ".memory.snapshot.part")
-    + ("auth_token", "signing_key")
+    + ("auth_token", "signing_key", "feedback", ".feedback.part", "feedback.damaged")
+    + (".feedback.damaged.part",)
 )
 _MIB = 1024 * 1024
 
@@ -155,6 +156,29 @@ class Settings:
         " larger ones go to a thread.",
     )
 
+    feedback_days: float = setting(
+        "FEEDBACK_DAYS",
+        90.0,
+        between(0, 36_501),
+        "Feedback",
+        "Days for which a verdict counts: clients and attackers change, and nobody looks again.",
+    )
+    feedback_verdicts: int = setting(
+        "FEEDBACK_VERDICTS",
+        10_000,
+        whole(1, 1_000_000),
+        "Feedback",
+        "Verdicts that count, half a kilobyte each; the ones given longest ago make room.",
+    )
+    feedback_anomalies: int = setting(
+        "FEEDBACK_ANOMALIES",
+        10_000,
+        whole(1, 10_000_000),
+        "Feedback",
+        "Returned anomalies that a verdict can name by id, half a kilobyte each; the oldest make"
+        " room.",
+    )
+
     max_body_bytes: int = setting(
         "MAX_BODY_BYTES",
         64 * _MIB,
@@ -178,6 +202,13 @@ class Settings:
         whole(1, 10**9),
         "Limits",
         "Logs in a `/train`; more is 413.",
+    )
+    max_feedback_items: int = setting(
+        "MAX_FEEDBACK_ITEMS",
+        1_000,
+        whole(1, 100_000),
+        "Limits",
+        "Verdicts in a `/feedback`; more is 413.",
     )
     idempotency_seconds: float = setting(
         "IDEMPOTENCY_SECONDS",

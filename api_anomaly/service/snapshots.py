@@ -9,18 +9,23 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from api_anomaly.core.lessons import LESSON
 from api_anomaly.core.memory import Memory
 from api_anomaly.errors import AnomalyError, SnapshotRejected
+from api_anomaly.service.anomalies import Anomalies
 from api_anomaly.service.journal import Journal
 from api_anomaly.service.metrics import Metrics
 from api_anomaly.service.serving import Serving
 from api_anomaly.service.threads import in_thread, to_the_end
 from api_anomaly.vault.keys import SigningKeys
-from api_anomaly.vault.snapshot import SnapshotWriter, read_snapshot
+from api_anomaly.vault.snapshot import OTHER, SnapshotWriter, read_snapshot
+
+_ANOMALIES = f"{OTHER}anomalies"
 
 
 class Snapshots:
-    """Keeps the memory of `serving` in `path`, every `seconds`."""
+    """Keeps the memory of `serving`, and the anomalies that verdicts can name, in `path`, every
+    `seconds`."""
 
     def __init__(
         self,
@@ -28,6 +33,7 @@ class Snapshots:
         keys: SigningKeys,
         seconds: float,
         entities: int,
+        anomalies: Anomalies,
         metrics: Metrics,
         journal: Journal,
     ) -> None:
@@ -35,6 +41,7 @@ class Snapshots:
         self._keys = keys
         self._seconds = seconds
         self._entities = entities
+        self._anomalies = anomalies
         self._metrics = metrics
         self._journal = journal
         self._wanted = asyncio.Event()
@@ -99,6 +106,7 @@ class Snapshots:
                 if section is None:
                     break
                 await in_thread(writer.add, *section)
+            await in_thread(writer.add, _ANOMALIES, self._anomalies.kept())
             await to_the_end(writer.commit)
 
     async def restored(self, feature_schema: str) -> Memory:
@@ -114,6 +122,9 @@ class Snapshots:
             return Memory.empty(self._entities)
         self.kept = snapshot.created
         self._metrics.set("snapshot_last_success_timestamp_seconds", snapshot.created)
+        anomalies = snapshot.others.get(_ANOMALIES)
+        if anomalies is not None and anomalies.dtype == LESSON:
+            self._anomalies.add(anomalies)
         return snapshot.memory
 
 

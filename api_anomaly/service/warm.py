@@ -43,6 +43,13 @@ def body(count: int) -> bytes:
     return msgspec.json.encode({"logs": logs})
 
 
+def verdict() -> bytes:
+    """A body for /feedback."""
+    log = {"timestamp": 1_700_009_000.0, "user_id": "user-1", "endpoint": "/api/orders/1"}
+    log |= {"method": "GET", "status_code": 200}
+    return msgspec.json.encode({"items": [{"log": log, "verdict": "false_positive"}]})
+
+
 async def live(settings: Settings) -> None:
     """Two lives of a service: the second one finds model and memory of the first on disk."""
     for trainings in (2, 0):
@@ -57,6 +64,7 @@ async def _work(parts: Parts, trainings: int) -> None:
         detection = parts.decoder.detection(body(count))
         for remember in (True, False):
             await parts.serving.observe(detection.columns, None, remember)
+        await parts.teaching.give(parts.judged.read(verdict()))
 
 
 def main() -> int:

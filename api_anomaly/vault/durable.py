@@ -49,6 +49,20 @@ def write_file(path: Path, data: bytes, mode: int = 0o644) -> None:
         os.fsync(file.fileno())
 
 
+def replace_file(path: Path, data: bytes, mode: int = 0o644) -> None:
+    """Put `data` in the place of `path` in one step, flushed to the disk. One caller at a time."""
+    # One name, not a fresh one: no sweep can take it away, and a killed writer's rest is written
+    # over.
+    part = path.with_name(f".{path.name}.part")
+    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+    with open(descriptor, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(part, path)
+    sync_folder(path.parent)
+
+
 def sync_folder(folder: Path) -> None:
     """Flush a folder's list of names to the disk."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)

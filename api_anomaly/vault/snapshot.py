@@ -30,6 +30,8 @@ from api_anomaly.errors import SnapshotRejected
 from api_anomaly.vault.durable import storing, sync_folder
 from api_anomaly.vault.keys import SigningKeys
 
+#: Names of sections that are not the memory's begin so.
+OTHER = "other."
 _MAGIC = b"api-anomaly memory 1\n"
 _PURPOSE = "api-anomaly memory snapshot"
 _SEAL_BYTES = 32
@@ -39,10 +41,12 @@ _DAMAGED = "The memory snapshot is damaged, truncated, or sealed with another ke
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A memory as it was kept; `created` is Unix seconds."""
+    """A memory as it was kept; `created` is Unix seconds. `others` are the sections that were kept
+    with it and are not the memory's: their names begin with `OTHER`."""
 
     memory: Memory
     created: float
+    others: Mapping[str, NDArray[Any]]
 
 
 class SnapshotWriter:
@@ -144,8 +148,10 @@ def _read(file: IO[bytes], end: int, feature_schema: str, entities: int) -> Snap
     head = json.loads(file.readline())
     if head["memory_schema"] != Memory.schema or head["feature_schema"] != feature_schema:
         raise SnapshotRejected("The memory snapshot has the features of another release.")
-    memory = Memory.restore(_sections(file, end), entities)
-    return Snapshot(memory, float(head["created"]))
+    sections = _sections(file, end)
+    memory = Memory.restore(sections, entities)
+    others = {name: array for name, array in sections.items() if name.startswith(OTHER)}
+    return Snapshot(memory, float(head["created"]), others)
 
 
 def _sections(file: IO[bytes], end: int) -> Mapping[str, NDArray[Any]]:

@@ -14,6 +14,7 @@ import numpy as np
 
 from api_anomaly.core.detector import Detector, FitOptions, Verdicts, fit
 from api_anomaly.rules import RuleSet, tune
+from benchmarks.quality.analyst import VERDICTS, Analyst
 from benchmarks.quality.baselines import forest_scores, habit_scores
 from benchmarks.quality.datasets import Dataset, Floats
 
@@ -37,17 +38,21 @@ class Scored(NamedTuple):
 
 
 class Contender(NamedTuple):
-    """A row of the tables: its name, whether it is a rule set, and how it scores a data set."""
+    """A row of the tables: its name, whether it is a rule set, how it scores a data set, and how
+    many labels of the training part it may ask for.
+    """
 
     name: str
     is_rules: bool
     score: Callable[[Dataset], Scored]
+    verdicts: int = 0
 
 
 def contenders() -> tuple[Contender, ...]:
     """All of them, in the order of the tables."""
     default = RuleSet.default()
     unscripted = default.without("script_agent")
+    analyst = Analyst(BUDGET)
     return (
         Contender("default rules", True, lambda data: by_rules(data, default)),
         Contender("default rules, no script_agent", True, lambda data: by_rules(data, unscripted)),
@@ -55,7 +60,20 @@ def contenders() -> tuple[Contender, ...]:
         Contender("stateless forest", False, _of_halves(forest_scores)),
         Contender("per-user z-scores", False, _of_halves(habit_scores)),
         Contender(OURS, False, by_our_model),
+        *(_judged(analyst, verdicts) for verdicts in VERDICTS),
     )
+
+
+def after(verdicts: int) -> str:
+    """The name of our model after so many verdicts."""
+    return f"{OURS}, {verdicts} verdicts"
+
+
+def _judged(analyst: Analyst, verdicts: int) -> Contender:
+    def score(data: Dataset) -> Scored:
+        return _as_scored(*analyst.scores(data, verdicts))
+
+    return Contender(after(verdicts), False, score, verdicts)
 
 
 def _tuned(default: RuleSet, budget: float) -> Contender:
@@ -85,5 +103,10 @@ def by_our_model(data: Dataset, budget: float = BUDGET) -> Scored:
     """The product out of the box: trained on the training part, then the test part as it came."""
     fitted = fit(data.training, FitOptions(alert_budget=budget))
     verdicts = Detector(fitted.model, fitted.memory).observe(data.test)
+    return _as_scored(verdicts.scores, verdicts.threshold)._replace(verdicts=verdicts)
+
+
+def _as_scored(scores: Floats, threshold: float) -> Scored:
+    """Out of scores and threshold of the wire."""
     # An anomaly is below the wire's threshold, an alert here at or above it: hence the next number.
-    return Scored(-verdicts.scores, float(np.nextafter(-verdicts.threshold, 1.0)), verdicts)
+    return Scored(-scores, float(np.nextafter(-threshold, 1.0)))

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks.quality.contenders import BUDGET, OURS
+from benchmarks.quality.contenders import BUDGET, OURS, after
 from benchmarks.quality.measured import RATES
 from benchmarks.quality.plan import CLEAN, CLEAN_WEEKS, CONTAMINATED, Results, named
 from benchmarks.quality.promises import BUDGETS, together
@@ -60,27 +60,27 @@ def outcomes(results: Results) -> list[Outcome]:
     return [Outcome(goal, goal.figure(results)) for goal in GOALS]
 
 
-def _fewer_than_tuned(group: str, counting: str) -> Figure:
+def _fewer_than_tuned(group: str, counting: str, name: str = OURS) -> Figure:
     def figure(results: Results) -> float | None:
         pooled = results.groups.get(group)
-        rival = pooled.strongest(counting, OURS) if pooled else None
+        rival = pooled.strongest(counting, name) if pooled else None
         return rival.reduction if rival else None
 
     return figure
 
 
-def _fewer_than_default(group: str) -> Figure:
+def _fewer_than_default(group: str, name: str = OURS) -> Figure:
     def figure(results: Results) -> float | None:
         pooled = results.groups.get(group)
-        return pooled.versus("request", OURS, "default rules").reduction if pooled else None
+        return pooled.versus("request", name, "default rules").reduction if pooled else None
 
     return figure
 
 
-def _entities_found(group: str, rate: float) -> Figure:
+def _entities_found(group: str, rate: float, name: str = OURS) -> Figure:
     def figure(results: Results) -> float | None:
         pooled = results.groups.get(group)
-        return pooled.summary("entity", OURS).recall_at[RATES.index(rate)] if pooled else None
+        return pooled.summary("entity", name).recall_at[RATES.index(rate)] if pooled else None
 
     return figure
 
@@ -175,6 +175,42 @@ def _entities() -> list[Goal]:
     ]
 
 
+def _after_verdicts() -> list[Goal]:
+    """The same after twenty verdicts. A floor is the one of our model without them."""
+    name, last = after(20), named(WORDPRESS, 0.6)
+    tuned = [
+        Goal(
+            f"{group}, after 20 verdicts: fewer false positives than the strongest tuned rules,"
+            f" per {counting}",
+            (0.97, 1.0),
+            (0.0, 1.0),
+            _fewer_than_tuned(group, counting, name),
+        )
+        for group in (CLEAN, CONTAMINATED)
+        for counting in ("request", "entity")
+    ]
+    default = [
+        Goal(
+            f"{group}, after 20 verdicts: fewer false positives than the default rules,"
+            " per request",
+            (wanted, 1.0),
+            (floor, 1.0),
+            _fewer_than_default(group, name),
+        )
+        for group, wanted, floor in ((REAL[0], 0.95, 0.70), (REAL[1], 0.99, 0.90))
+    ]
+    found = [
+        Goal(
+            f"{last}, after 20 verdicts: attackers found at {100 * share:g} % of benign addresses",
+            (wanted, 1.0),
+            (floor, 1.0),
+            _entities_found(last, share, name),
+        )
+        for share, wanted, floor in ((0.03, 0.95, 0.40), (0.0024, 0.60, 0.20))
+    ]
+    return [*tuned, *default, *found]
+
+
 def _words_kept() -> list[Goal]:
     """Alerts as promised."""
     return [
@@ -193,6 +229,7 @@ def _words_kept() -> list[Goal]:
 GOALS: tuple[Goal, ...] = (
     *_against_rules(),
     *_entities(),
+    *_after_verdicts(),
     *_words_kept(),
     Goal(
         f"{CLEAN}: alerts on attack logs whose first reason names what the attack changed",

@@ -46,7 +46,8 @@ def _draw_group(precision: Any, alarms: Any, pooled: Pooled) -> None:
     attacks, days = pooled.total("request")[0], pooled.sizes.days
     colours = iter(COLOURS)
     for name in pooled.names:
-        colour = OUR_COLOUR if name == OURS else next(colours, COLOURS[0])
+        ours = name.startswith(OURS)
+        colour = OUR_COLOUR if ours else next(colours, COLOURS[0])
         summary = pooled.summary("request", name)
         if name in pooled.rule_sets:
             found = summary.recall * attacks
@@ -60,9 +61,10 @@ def _draw_group(precision: Any, alarms: Any, pooled: Pooled) -> None:
         found_at = RECALLS * attacks
         with_alerts = found_at > 0
         exact = np.where(with_alerts, found_at / np.maximum(found_at + false, 1e-9), 1.0)
-        width = 2.2 if name == OURS else 1.3
-        precision.plot(RECALLS[with_alerts], exact[with_alerts], color=colour, label=name, lw=width)
-        alarms.plot(RECALLS, np.maximum(LEAST_FALSE_A_DAY, false / days), color=colour, lw=width)
+        style: Any = {"color": colour, "lw": 2.2 if name == OURS else 1.3}
+        style["ls"] = ":" if ours and name != OURS else "-"
+        precision.plot(RECALLS[with_alerts], exact[with_alerts], label=name, **style)
+        alarms.plot(RECALLS, np.maximum(LEAST_FALSE_A_DAY, false / days), **style)
     precision.set(title=pooled.name.replace(", ", ",\n"), ylabel="precision", ylim=(0, 1.02))
     alarms.set(xlabel="recall (attack requests)", ylabel="false alarms per day", yscale="log")
     for axis in (precision, alarms):

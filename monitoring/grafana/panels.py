@@ -252,6 +252,27 @@ ANOMALY_DETECTION = Dashboard(
             ),
         ),
         Panel(
+            "Verdicts",
+            "Verdicts that count now, and those taken in the last hour.",
+            "short",
+            (
+                ("sum by (verdict) (feedback_active{who})", "{{verdict}}, counting"),
+                ("sum by (verdict) (increase(feedback_total{who}[1h]))", "{{verdict}}, taken"),
+            ),
+        ),
+        Panel(
+            "Moved by verdicts",
+            "Logs a minute that are anomalies (raised), or are none (quieted), because of verdicts."
+            " Many quieted ones of late: look whether a verdict still holds.",
+            "short",
+            (
+                (
+                    f"60 * sum by (direction) (rate(feedback_moved_logs_total{{who}}{RATE}))",
+                    "{{direction}}",
+                ),
+            ),
+        ),
+        Panel(
             "Trainings",
             "Trainings that ended in the last hour, and whether one runs.",
             "short",

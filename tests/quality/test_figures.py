@@ -140,7 +140,8 @@ def test_goals_read_the_figures(measured: Measured) -> None:
     results = Results({CLEAN: Pooled(CLEAN, [measured])}, {CLEAN_WEEKS: [Promise(0.01, 1_000, 10)]})
     told = {one.goal.text: one.figure for one in outcomes(results) if one.figure is not None}
     assert told[f"{CLEAN_WEEKS}: observed over promised alerts at a budget of 0.01"] == 1.0
-    assert sum(CLEAN in text for text in told) == 5
+    assert sum(CLEAN in text for text in told) == 7
+    assert sum(f"{CLEAN}, after 20 verdicts" in text for text in told) == 2
 
 
 def test_a_change_is_signed() -> None:

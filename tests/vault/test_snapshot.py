@@ -10,7 +10,7 @@ from api_anomaly.core.detector import Detector, Fitted
 from api_anomaly.core.memory import Memory
 from api_anomaly.errors import SnapshotRejected, StorageFailed
 from api_anomaly.vault.keys import SigningKeys
-from api_anomaly.vault.snapshot import SnapshotWriter, read_snapshot
+from api_anomaly.vault.snapshot import OTHER, SnapshotWriter, read_snapshot
 
 CREATED = 1_700_000_000.5
 
@@ -39,6 +39,22 @@ def test_a_restored_memory_scores_as_the_kept_one_would(
     kept = Detector(fitted.model, fitted.memory).observe(batch, remember=False)
     restored = Detector(fitted.model, snapshot.memory).observe(batch)
     assert np.array_equal(kept.scores, restored.scores)
+
+
+def test_what_is_kept_beside_the_memory_comes_back_with_it(
+    path: Path, keys: SigningKeys, fitted: Fitted
+) -> None:
+    beside = np.array([(b"id", 1.5)], [("anomaly", "S24"), ("time", "f8")])
+    with SnapshotWriter(path, "features", keys, CREATED) as writer:
+        for name, section in fitted.memory.sections():
+            writer.add(name, section)
+        writer.add(f"{OTHER}things", beside)
+        writer.add(f"{OTHER}none", beside[:0])
+        writer.commit()
+    snapshot = read_snapshot(path, "features", 64, keys)
+    assert snapshot is not None and set(snapshot.others) == {f"{OTHER}things", f"{OTHER}none"}
+    assert np.array_equal(snapshot.others[f"{OTHER}things"], beside)
+    assert snapshot.memory.entities == fitted.memory.entities
 
 
 def test_no_file_is_no_snapshot_and_no_error(path: Path, keys: SigningKeys) -> None:

@@ -1,0 +1,70 @@
+"""What verdicts teach: one record a verdict, without a word of the log it was about.
+
+A lesson holds the behaviours of the judged log, whose they were (64-bit keys), and whether an
+analyst found them hostile. It can be learnt from for as long as the behaviours have the same
+meaning (`SCHEMA`), whichever model is served.
+"""
+
+from hashlib import blake2b
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from api_anomaly.core.behaviours import NAMES
+
+#: Characters of an anomaly's id: 96 bits, so that a billion anomalies share none.
+ID_CHARACTERS = 24
+LESSON = np.dtype(
+    [
+        ("anomaly", f"S{ID_CHARACTERS}"),  # id of the judged log, see `_ids`
+        ("given", "f8"),  # when the verdict was given, Unix seconds
+        ("time", "f8"),  # the log's own time, Unix seconds
+        ("user", "u8"),  # keys as in `behaviour_pass.Observed`
+        ("address", "u8"),
+        ("place", "u8"),
+        ("hostile", "?"),
+        ("row", "f4", (len(NAMES),)),  # behaviours
+    ]
+)
+
+
+def lessons_of(
+    rows: NDArray[np.float32], keys: NDArray[np.uint64], time: NDArray[np.float64]
+) -> NDArray[Any]:
+    """Lessons without a verdict yet (m,) of logs: behaviours (m, d), keys (m, 3), times (m,).
+
+    Not given, not hostile: what is remembered of an anomaly until somebody judges it.
+    """
+    lessons = np.zeros(len(rows), LESSON)
+    lessons["row"], lessons["time"] = rows, time
+    lessons["user"], lessons["address"], lessons["place"] = keys.T
+    lessons["anomaly"] = _ids(lessons)
+    return lessons
+
+
+def _ids(lessons: NDArray[Any]) -> list[bytes]:
+    """An id for each log (m,): the same for the same behaviours of the same actor at one moment.
+
+    It is a digest of them and not the number of a counter, so a log that is scored again from the
+    same past has the same id, also after a restart. About a microsecond each.
+    """
+    content, size = lessons.tobytes(), LESSON.itemsize
+    starts = range(0, len(content), size)
+    digests = (blake2b(content[at : at + size], digest_size=ID_CHARACTERS // 2) for at in starts)
+    return [digest.hexdigest().encode() for digest in digests]
+
+
+def latest(lessons: NDArray[Any]) -> NDArray[Any]:
+    """Of `lessons` (m,) in the order given, the last of each anomaly: a verdict can be changed."""
+    if len(lessons) == 0:
+        return lessons
+    reverse = lessons["anomaly"][::-1]
+    _, last = np.unique(reverse, return_index=True)
+    return lessons[np.sort(len(lessons) - 1 - last)]
+
+
+def alive(lessons: NDArray[Any], now: float, seconds: float, most: int) -> NDArray[Any]:
+    """Of `lessons` (m,) those that still count: the `most` last ones given within `seconds`."""
+    recent = lessons[lessons["given"] > now - seconds]
+    return recent[max(0, len(recent) - most) :]

@@ -1,0 +1,116 @@
+"""The endpoint for verdicts, and what /status says of them."""
+
+from collections import Counter
+from datetime import UTC, datetime
+from functools import partial
+from typing import Literal
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api_anomaly.service.answers import FeedbackAnswer, FeedbackItemAnswer, FeedbackStatus
+from api_anomaly.service.body import read_body
+from api_anomaly.service.judged import Judged, Verdict
+from api_anomaly.service.lessons import Counted
+from api_anomaly.service.parts import Parts, parts_for
+from api_anomaly.service.retries import retry_key
+from api_anomaly.service.teaching import Taught, Teaching
+from api_anomaly.service.threads import in_thread
+
+_NAMES: dict[bool, Verdict] = {False: "false_positive", True: "true_positive"}
+_DAY = 86_400.0
+
+
+async def feedback(request: Request) -> Response:
+    """Tell whether anomalies, or other logs, were attacks. Takes effect before it is answered, is
+    on disk by then, and lasts over restarts and trainings until it expires. All items are taken or
+    none. With an `Idempotency-Key` a retry gets the first answer."""
+    parts = parts_for(request)
+    headers = request.scope["headers"]
+    key = retry_key(headers)
+    body = await read_body(headers, request.receive, parts.settings.max_body_bytes)
+    judged = await in_thread(parts.judged.read, body)
+    if key is None:
+        return Response(await _given(parts, judged), media_type="application/json")
+    # The same key on another endpoint is another request.
+    answer, again = await parts.retries.answer(
+        b"feedback " + key, body, partial(_given, parts, judged)
+    )
+    replayed = {"idempotency-replayed": "true"} if again else None
+    return Response(answer, headers=replayed, media_type="application/json")
+
+
+async def _given(parts: Parts, judged: Judged) -> bytes:
+    taught = await parts.teaching.give(judged)
+    return msgspec.json.encode(_answer(taught, judged, parts.settings.feedback_days))
+
+
+def _answer(taught: Taught, judged: Judged, days: float) -> FeedbackAnswer:
+    version = taught.served.manifest.version
+    items = [_item(taught, i) for i in range(len(taught.lessons))]
+    changes = Counter(map(_change, items))
+    other = judged.model_version not in (None, version)
+    about = f" The anomalies were another model's; {version} hears the verdicts." if other else ""
+    return {
+        "status": "success",
+        "message": f"{len(items)} verdicts are kept and in force.{about}",
+        "effective_from": _moment(taught.given),
+        "expires": _moment(taught.given + days * _DAY),
+        "model_version": version,
+        "judged_model_version": judged.model_version,
+        "counted": {
+            "new": changes["new"],
+            "changed": changes["changed"],
+            "repeated": changes["repeated"],
+        },
+        "active": _active(taught.counted),
+        "items": items,
+    }
+
+
+def _item(taught: Taught, i: int) -> FeedbackItemAnswer:
+    threshold = taught.served.detector.model.threshold
+    lesson, earlier = taught.lessons[i], taught.earlier[i]
+    before, after = float(taught.before[i]), float(taught.after[i])
+    return {
+        "anomaly_id": lesson["anomaly"].decode(),
+        "verdict": _NAMES[bool(lesson["hostile"])],
+        "was": None if earlier is None else _NAMES[earlier],
+        "score_before": before,
+        "anomaly_score": after,
+        "anomaly_before": before < threshold,
+        "anomaly": after < threshold,
+    }
+
+
+def _change(item: FeedbackItemAnswer) -> Literal["new", "changed", "repeated"]:
+    if item["was"] is None:
+        return "new"
+    return "repeated" if item["was"] == item["verdict"] else "changed"
+
+
+def _active(counted: Counted) -> dict[Verdict, int]:
+    return {"false_positive": counted.false_positives, "true_positive": counted.true_positives}
+
+
+def status_of(teaching: Teaching) -> FeedbackStatus:
+    """What /status says of verdicts."""
+    counted = teaching.book.counted()
+    return {
+        "active": _active(counted),
+        "expired": counted.expired,
+        "replaced": counted.replaced,
+        "incompatible": counted.other,
+        "users": counted.users,
+        "last_change": None if counted.last is None else _moment(counted.last),
+        "raised": teaching.raised,
+        "quieted": teaching.quieted,
+        "anomalies_remembered": len(teaching.anomalies),
+    }
+
+
+def _moment(seconds: float) -> str:
+    """Unix seconds as ISO 8601 in UTC; what lies beyond the calendar is its last second."""
+    latest = datetime.max.replace(microsecond=0, tzinfo=UTC)
+    return datetime.fromtimestamp(min(seconds, latest.timestamp()), UTC).isoformat()
