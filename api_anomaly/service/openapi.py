@@ -14,25 +14,45 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api_anomaly.service import answers, routes
+from api_anomaly.service.examples import BODIES, ERRORS
 from api_anomaly.service.schemas import DetectBody, Log, TrainBody
 
 _REF = "#/components/schemas/{model}"
 _BEARER = {"type": "http", "scheme": "bearer"}
 _STATUSES = {
-    400: "The body cannot be inflated, or there is no model yet.",
+    400: "The body cannot be inflated, there is no model yet, or this was not HTTP.",
     401: "No valid bearer token.",
+    403: "The token lacks the scope that this needs.",
     404: "There is no model on disk.",
+    408: "The body came too slowly.",
     409: "A training is running, or the model on disk is not to be trusted.",
     413: "Too many bytes or logs.",
     415: "The Content-Encoding is not gzip.",
-    422: "The body does not follow the schema.",
+    422: "The body or a header does not follow the schema.",
+    429: "Too many wrong tokens came from this address.",
+    431: "The request's line and headers are too large.",
     500: "An unexpected error.",
+    503: "The service is overloaded. Nothing was done; try again after `Retry-After` seconds.",
     507: "The model could not be stored; the served model stays.",
 }
 
 
+#: What any endpoint may answer; any but /health; any with a body; any that needs a token.
+_ANY, _BUSY, _BODY, _GUARDED = (400, 431, 500), (503,), (408, 413, 415, 422), (401, 403, 429)
+
+
+_HEADERS = {
+    401: "WWW-Authenticate",
+    409: "Retry-After",
+    415: "Accept-Encoding",
+    429: "Retry-After",
+    503: "Retry-After",
+}
+
+
 class Endpoint(NamedTuple):
-    """One endpoint: how it is reached, what it takes and gives, and which errors it may answer."""
+    """One endpoint: how it is reached, what it takes and gives, and which errors of its own it may
+    answer; `statuses` are all of them."""
 
     method: str
     path: str
@@ -42,17 +62,26 @@ class Endpoint(NamedTuple):
     errors: tuple[int, ...] = ()
     guarded: bool = True
 
+    @property
+    def statuses(self) -> tuple[int, ...]:
+        """Every error that may be answered, ascending."""
+        found = {*self.errors, *_ANY}
+        found |= {*_BODY} if self.body is not None else set()
+        found |= {*_BUSY} if self.path != "/health" else set()
+        found |= {*_GUARDED} if self.guarded or self.path == "/metrics" else set()
+        return tuple(sorted(found))
+
 
 ENDPOINTS = (
-    Endpoint("GET", "/health", routes.health, answers.Health, errors=(500,), guarded=False),
-    Endpoint("GET", "/metrics", routes.metrics, str, errors=(500,), guarded=False),
+    Endpoint("GET", "/health", routes.health, answers.Health, guarded=False),
+    Endpoint("GET", "/metrics", routes.metrics, str, guarded=False),
     Endpoint(
         "POST",
         "/train",
         routes.train,
         answers.TrainAnswer,
         TrainBody[list[Log]],
-        (400, 401, 409, 413, 415, 422, 500, 507),
+        (409, 507),
     ),
     Endpoint(
         "POST",
@@ -60,16 +89,9 @@ ENDPOINTS = (
         routes.detect,
         answers.DetectAnswer,
         DetectBody[list[Log]],
-        (400, 401, 413, 415, 422, 500),
     ),
-    Endpoint("GET", "/status", routes.status, answers.StatusAnswer, errors=(401, 500)),
-    Endpoint(
-        "POST",
-        "/load-model",
-        routes.load_model,
-        answers.LoadAnswer,
-        errors=(401, 404, 409, 500),
-    ),
+    Endpoint("GET", "/status", routes.status, answers.StatusAnswer),
+    Endpoint("POST", "/load-model", routes.load_model, answers.LoadAnswer, errors=(404, 409)),
 )
 
 
@@ -86,8 +108,12 @@ def document(app: FastAPI) -> dict[str, Any]:
         operation["responses"] = _responses(endpoint, schemas)
         if endpoint.guarded:
             operation["security"] = [{"bearer": []}]
+        elif endpoint.path == "/metrics":  # where METRICS_TOKEN is set
+            operation["security"] = [{}, {"bearer": []}]
         if endpoint.body is not None:
-            content = _json(_schema(endpoint.body, schemas, "validation"))
+            content = _json(
+                _schema(endpoint.body, schemas, "validation"), BODIES.get(endpoint.path)
+            )
             operation["requestBody"] = {"required": True, "content": content}
     parameters = made["paths"]["/detect"]["post"].setdefault("parameters", [])
     parameters.append(_IDEMPOTENCY_KEY)
@@ -109,15 +135,18 @@ def _responses(endpoint: Endpoint, schemas: dict[str, Any]) -> dict[str, Any]:
     else:
         content = _json(_schema(endpoint.answer, schemas, "serialization"))
     responses = {"200": {"description": "Success.", "content": content}}
-    for status in endpoint.errors:
+    for status in endpoint.statuses:
         shape = answers.RefusedBody if status == 422 else answers.Refused
-        content = _json(_schema(shape, schemas, "serialization"))
+        content = _json(_schema(shape, schemas, "serialization"), ERRORS.get(status))
         responses[str(status)] = {"description": _STATUSES[status], "content": content}
+        if status in _HEADERS:
+            responses[str(status)]["headers"] = {_HEADERS[status]: {"schema": {"type": "string"}}}
     return responses
 
 
-def _json(schema: dict[str, Any]) -> dict[str, Any]:
-    return {"application/json": {"schema": schema}}
+def _json(schema: dict[str, Any], example: Any = None) -> dict[str, Any]:
+    media = {"schema": schema} if example is None else {"schema": schema, "example": example}
+    return {"application/json": media}
 
 
 def _schema(shape: Any, schemas: dict[str, Any], mode: Any) -> dict[str, Any]:

@@ -4,14 +4,16 @@ from dataclasses import dataclass
 
 from starlette.requests import Request
 
-from api_anomaly.service.auth import Tokens
+from api_anomaly.service.admission import Admission, Pace
 from api_anomaly.service.decode import Decoder
+from api_anomaly.service.guard import Guard
 from api_anomaly.service.journal import Journal
 from api_anomaly.service.metrics import Metrics
 from api_anomaly.service.retries import Retries
 from api_anomaly.service.serving import Serving
 from api_anomaly.service.settings import Settings
 from api_anomaly.service.snapshots import Snapshots
+from api_anomaly.service.token_watch import TokenWatch
 from api_anomaly.service.training import Training
 from api_anomaly.vault.store import Vault
 
@@ -21,7 +23,10 @@ class Parts:
     """Everything a route may use."""
 
     settings: Settings
-    tokens: Tokens
+    guard: Guard
+    token_watch: TokenWatch | None
+    admission: Admission
+    pace: Pace
     decoder: Decoder
     vault: Vault
     serving: Serving
@@ -31,6 +36,12 @@ class Parts:
     metrics: Metrics
     journal: Journal
 
+    def stop(self) -> None:
+        """Tell whatever runs beside the requests to end."""
+        self.snapshots.stop()
+        if self.token_watch is not None:
+            self.token_watch.stop()
+
 
 def parts_of(request: Request) -> Parts:
     """The parts of the service that got `request`."""
@@ -39,7 +50,8 @@ def parts_of(request: Request) -> Parts:
 
 
 def parts_for(request: Request) -> Parts:
-    """The same, for a caller with a valid token only. Raises Unauthorized."""
+    """The same, for a caller whose token is for this endpoint. Raises Unauthorized,
+    TooManyAttempts and Forbidden."""
     parts = parts_of(request)
-    parts.tokens.check(request.scope["headers"])
+    parts.guard.admit(request.scope)
     return parts
