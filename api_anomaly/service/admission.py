@@ -21,8 +21,10 @@ _REQUEST_BYTES = 2_000
 _KEPT = 0.98
 #: First reckoning: a thousand logs of 250 bytes in 40 ms. It gives way to what is measured.
 _FIRST_BYTES, _FIRST_SECONDS = 1e6, 0.16
-#: Seconds of work on the event loop before it looks at its sockets again.
-_SLICE = 0.004
+#: Seconds of work on the event loop before it looks at its sockets again, at least and at most. In
+#: between it is what everything else took since the last look: reading and refusing may take half
+#: of the time, never all of it.
+_SLICE, _LONGEST_SLICE = 0.004, 0.05
 
 
 class Admission:
@@ -46,6 +48,11 @@ class Admission:
         """Seconds of work that wait behind the request at the head of the queue."""
         head = next(iter(self._working.values()), 0)
         return (self._work - head) * self._seconds / self._bytes
+
+    @property
+    def late(self) -> bool:
+        """Whether too much work waits for more to be let in."""
+        return bool(self._working) and self.wait > self._most_wait
 
     def check_open(self) -> None:
         """Raises Overloaded when more requests are open than are answered at once."""
@@ -87,7 +94,7 @@ class Admission:
         self._left = now
 
     def _check_wait(self) -> None:
-        if self._working and self.wait > self._most_wait:
+        if self.late:
             self._refuse("wait")
 
     def _refuse(self, reason: str) -> NoReturn:
@@ -133,12 +140,13 @@ class Pace:
     def __init__(self) -> None:
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._spent = 0.0
-        self._usual = _SLICE
+        self._slice = self._usual = _SLICE
         self._scheduled = False
+        self._last = 0.0
 
     async def turn(self) -> None:
         """Wait until a piece of work may run; say `worked` afterwards."""
-        if self._spent < _SLICE and not self._waiting:
+        if self._spent < self._slice and not self._waiting:
             return
         turn = asyncio.get_running_loop().create_future()
         self._waiting.append(turn)
@@ -158,10 +166,12 @@ class Pace:
             asyncio.get_running_loop().call_soon(self._next_pass)
 
     def _next_pass(self) -> None:
-        self._scheduled = False
-        self._spent = 0.0
+        now = time.perf_counter()
+        others = now - self._last - self._spent if self._waiting else 0.0
+        self._slice = min(max(_SLICE, others), _LONGEST_SLICE)
+        self._last, self._spent, self._scheduled = now, 0.0, False
         released = 0
-        while self._waiting and released < max(1.0, _SLICE / self._usual):
+        while self._waiting and released < max(1.0, self._slice / self._usual):
             turn = self._waiting.popleft()
             if not turn.done():  # its caller may have left
                 turn.set_result(None)

@@ -121,6 +121,21 @@ class Wire(HttpToolsProtocol):
         self._in_head = False
         super().on_headers_complete()
 
+    def on_message_complete(self) -> None:
+        """The rest of a body that nobody read has come: the connection may rest until the next."""
+        super().on_message_complete()
+        if not self._answering and self.timeout_keep_alive_task is None:
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
+
+    def on_response_complete(self) -> None:
+        """Answered; where the body has not come to its end yet, it is owed still."""
+        super().on_response_complete()
+        if not self._answering and self.cycle.more_body:
+            self._unset_keepalive_if_required()
+            self._owed_since = self.loop.time()
+
     def on_url(self, url: bytes) -> None:
         """Count, then keep."""
         self._count(len(url))
@@ -138,13 +153,14 @@ class Wire(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         """Refuse at the cost of one write when too many requests are open."""
-        busy = len(self.tasks) >= self._settings.max_open_requests
-        if busy and cycle.scope["method"] == "POST" and cycle.scope["path"] != "/health":
-            self._shed(cycle)
+        full = len(self.tasks) >= self._settings.max_open_requests
+        late = self._parts.admission.late and cycle.scope["path"] == "/detect"
+        if (full or late) and cycle.scope["method"] == "POST":
+            self._shed(cycle, "requests" if full else "wait")
         else:
             super()._start_asgi_task(cycle, app)
 
-    def _shed(self, cycle: RequestResponseCycle) -> None:
+    def _shed(self, cycle: RequestResponseCycle, reason: str) -> None:
         cycle.response_started = cycle.response_complete = True
         closing = b"" if cycle.keep_alive else b"connection: close\r\n"
         marks = b"\r\nx-request-id: %s\r\n" % secrets.token_hex(8).encode()
@@ -152,7 +168,7 @@ class Wire(HttpToolsProtocol):
             marks += name + b": " + value + b"\r\n"
         self.transport.write(_SHED[0] + marks + closing + _SHED[1])
         metrics, path = self._parts.metrics, cycle.scope["path"]
-        metrics.count("requests_shed_total", "requests")
+        metrics.count("requests_shed_total", reason)
         metrics.count("rejected_requests_total", "overloaded")
         endpoint = path if path in NEEDED else "unmatched"
         metrics.count("api_requests_total", "POST", endpoint, "503")
