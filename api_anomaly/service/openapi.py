@@ -13,6 +13,7 @@ from pydantic import TypeAdapter
 from starlette.requests import Request
 from starlette.responses import Response
 
+from api_anomaly.core.detector import MINIMUM_LOGS
 from api_anomaly.service import answers, routes
 from api_anomaly.service.examples import BODIES, ERRORS
 from api_anomaly.service.schemas import DetectBody, Log, TrainBody
@@ -41,6 +42,12 @@ _STATUSES = {
 _ANY, _BUSY, _BODY, _GUARDED = (400, 431, 500), (503,), (408, 413, 415, 422), (401, 403, 429)
 
 
+#: What one may want to ask next, by the path of what was answered.
+_NEXT = {
+    "/train": ("detect", "status", "load-model"),
+    "/load-model": ("detect", "status"),
+    "/detect": ("detect", "status", "metrics"),
+}
 _HEADERS = {
     401: "WWW-Authenticate",
     409: "Retry-After",
@@ -105,6 +112,7 @@ def document(app: FastAPI) -> dict[str, Any]:
     schemas = components.setdefault("schemas", {})
     for endpoint in ENDPOINTS:
         operation = made["paths"][endpoint.path][endpoint.method.lower()]
+        operation["operationId"] = endpoint.path.strip("/")
         operation["responses"] = _responses(endpoint, schemas)
         if endpoint.guarded:
             operation["security"] = [{"bearer": []}]
@@ -115,6 +123,7 @@ def document(app: FastAPI) -> dict[str, Any]:
                 _schema(endpoint.body, schemas, "validation"), BODIES.get(endpoint.path)
             )
             operation["requestBody"] = {"required": True, "content": content}
+    schemas["TrainBody"]["properties"]["logs"]["minItems"] = MINIMUM_LOGS
     parameters = made["paths"]["/detect"]["post"].setdefault("parameters", [])
     parameters.append(_IDEMPOTENCY_KEY)
     return made
@@ -134,7 +143,9 @@ def _responses(endpoint: Endpoint, schemas: dict[str, Any]) -> dict[str, Any]:
         content: dict[str, Any] = {"text/plain": {"schema": {"type": "string"}}}
     else:
         content = _json(_schema(endpoint.answer, schemas, "serialization"))
-    responses = {"200": {"description": "Success.", "content": content}}
+    links = {name: {"operationId": name} for name in _NEXT.get(endpoint.path, ())}
+    success = {"description": "Success.", "content": content} | ({"links": links} if links else {})
+    responses: dict[str, Any] = {"200": success}
     for status in endpoint.statuses:
         shape = answers.RefusedBody if status == 422 else answers.Refused
         content = _json(_schema(shape, schemas, "serialization"), ERRORS.get(status))

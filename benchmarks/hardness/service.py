@@ -115,7 +115,7 @@ class Service:
 
     def post(self, path: str, value: Any = None, **more: str) -> Answer:
         """POST a JSON value."""
-        return self.ask("POST", path, None if value is None else encoded(value), **more)
+        return self.ask("POST", path, None if value is None else encoded(value), 300.0, **more)
 
     def metrics(self) -> dict[str, float]:
         """Every sample of /metrics by its name with labels."""
