@@ -18,6 +18,7 @@ from api_anomaly.service.openapi import ENDPOINTS
 from api_anomaly.service.scopes import AUDITED, NEEDED, SCOPES, allows, needed
 from api_anomaly.service.settings import Settings
 from api_anomaly.service.token_file import TokenFileInvalid, callers_at, entries_in, main
+from benchmarks.hardness.service import Service
 
 ENV = "a-token-of-the-tests"
 
@@ -238,6 +239,25 @@ def test_the_store_of_addresses_is_bounded() -> None:
     for number in range(1_000):
         attempts.failed(f"192.0.{number // 250}.{number % 250}", float(number))
     assert len(attempts) == 100
+
+
+def test_behind_a_trusted_proxy_callers_are_told_apart_and_nobody_else_is_believed(
+    tmp_path: Path,
+) -> None:
+    limits = {"AUTH_FAILURES_PER_MINUTE": "2"}
+    wrong = {"Authorization": "Bearer wrong"}
+    with Service(tmp_path / "trusted", TRUSTED_PROXIES="127.0.0.0/8", **limits) as service:
+        asked = [
+            service.ask("GET", "/status", X_Forwarded_For=f"192.0.2.{caller}", **wrong).status
+            for caller in (1, 1, 1, 2)
+        ]
+    assert asked == [401, 401, 429, 401]
+    with Service(tmp_path / "not", **limits) as service:
+        asked = [
+            service.ask("GET", "/status", X_Forwarded_For=f"192.0.2.{caller}", **wrong).status
+            for caller in (1, 2, 3)
+        ]
+    assert asked == [401, 401, 429]
 
 
 # --- what browsers and journals get -----------------------------------------------------------
