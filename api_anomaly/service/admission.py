@@ -25,6 +25,9 @@ _FIRST_BYTES, _FIRST_SECONDS = 1e6, 0.16
 #: between it is what everything else took since the last look: reading and refusing may take half
 #: of the time, never all of it.
 _SLICE, _LONGEST_SLICE = 0.004, 0.05
+#: Seconds for which work stands back while callers arrive: the loop accepts one at each look, so
+#: that with a batch between two looks the backlog would grow where nobody counts it, in the kernel.
+_ARRIVING = 0.02
 
 
 class Admission:
@@ -142,7 +145,12 @@ class Pace:
         self._spent = 0.0
         self._slice = self._usual = _SLICE
         self._scheduled = False
-        self._last = 0.0
+        self._last = self._released = 0.0
+        self._arrived = False
+
+    def arrived(self) -> None:
+        """Another caller has connected, and more may be waiting behind it."""
+        self._arrived = True
 
     async def turn(self) -> None:
         """Wait until a piece of work may run; say `worked` afterwards."""
@@ -170,6 +178,11 @@ class Pace:
         others = now - self._last - self._spent if self._waiting else 0.0
         self._slice = min(max(_SLICE, others), _LONGEST_SLICE)
         self._last, self._spent, self._scheduled = now, 0.0, False
+        if self._arrived and self._waiting and now - self._released < _ARRIVING:
+            self._arrived = False
+            self._schedule()
+            return
+        self._released = now
         released = 0
         while self._waiting and released < max(1.0, self._slice / self._usual):
             turn = self._waiting.popleft()

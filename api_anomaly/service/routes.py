@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from api_anomaly import __version__
 from api_anomaly.errors import ModelIncompatible, ModelNotTrusted
+from api_anomaly.service.admission import Visit
 from api_anomaly.service.answers import (
     Health,
     LastTraining,
@@ -71,16 +72,17 @@ async def detect(request: Request) -> Response:
     with parts.admission.visit() as visit:
         bounds = Bounds(settings.max_body_bytes, settings.body_seconds, visit.hold)
         body = await read_body(headers, request.receive, bounds)
-        visit.queue(len(body))
+        detected = partial(_detected, parts, visit, body)
         if key is None:
-            return Response(await _detected(parts, body), media_type=_JSON)
-        answer, again = await parts.retries.answer(key, body, partial(_detected, parts, body))
+            return Response(await detected(), media_type=_JSON)
+        answer, again = await parts.retries.answer(key, body, detected)
     replayed = {"idempotency-replayed": "true"} if again else None
     return Response(answer, headers=replayed, media_type=_JSON)
 
 
-async def _detected(parts: Parts, body: bytes) -> bytes:
+async def _detected(parts: Parts, visit: Visit, body: bytes) -> bytes:
     """A small batch takes one turn of the event loop; a large one goes to a thread."""
+    visit.queue(len(body))
     if len(body) > parts.settings.inline_logs * _LOG_BYTES:
         return await _scored(parts, await in_thread(parts.decoder.detection, body))
     await parts.pace.turn()

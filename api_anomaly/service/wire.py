@@ -82,6 +82,7 @@ class Wire(HttpToolsProtocol):
         """Make room for the new connection where there is none."""
         super().connection_made(transport)
         self._parts.metrics.set("open_connections", len(self.connections))
+        self._parts.pace.arrived()
         self._looking = self.loop.call_later(self._pause, self._look)
         if len(self.connections) > self._settings.max_connections:
             self._make_room()

@@ -4,6 +4,7 @@ shed at once, and a second later everything is as before."""
 import argparse
 import statistics
 import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,10 @@ def run(options: argparse.Namespace) -> int:
     """Measure and print; 1 when a request was neither accepted nor shed."""
     logs = list(simulate(preset("day", seed=1)).logs(labels=False))
     failed = 0
-    with tempfile.TemporaryDirectory() as folder, Service(Path(folder)) as service:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        Service(Path(folder), LOG_LEVEL="WARNING") as service,
+    ):
         service.post("/train", {"logs": logs[:6_000]})
         for size in map(int, options.batches.split(",")):
             failed |= _measure(service, logs[6_000:], size, options.seconds)
@@ -42,13 +46,18 @@ def _measure(service: Service, logs: Sequence[Any], size: int, seconds: float) -
     rate(service.port, requests, 1.0)  # warm
     capacity = rate(service.port, requests, 3.0)
     before = load(service.port, requests, 0.5 * capacity, seconds / 2)
+    used, started = service.processor(), time.perf_counter()
     during = load(service.port, requests, OVERLOAD * capacity, seconds)
+    share = (service.processor() - used) / (time.perf_counter() - started)
     after = load(service.port, requests, 0.5 * capacity, 1.0)
     print(f"\n{size:,} logs in a request; closed loop: {capacity:,.0f} requests/s at most")
     _print("half the capacity", before)
     _print(f"{OVERLOAD:g} x the capacity", during)
     _print("the second after", after)
-    print(f"  /health during the overload: {_shares(during.health)}")
+    print(
+        f"  during the overload: /health {_shares(during.health)};"
+        f" the service had {share:.2f} of a processor"
+    )
     odd = set(during.statuses) - {200, 503}
     return int(bool(odd) or set(after.statuses) != {200})
 

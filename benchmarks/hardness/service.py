@@ -123,6 +123,11 @@ class Service:
         pairs = (line.rsplit(" ", 1) for line in lines if line and not line.startswith("#"))
         return {name: float(value) for name, value in pairs}
 
+    def processor(self) -> float:
+        """Processor seconds that it has used."""
+        fields = (Path("/proc") / str(self.pid) / "stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def resident(self) -> int:
         """Bytes of memory that are the process's now."""
         fields = (Path("/proc") / str(self.pid) / "statm").read_text().split()
