@@ -17,6 +17,7 @@ from api_anomaly.core.columns import Columns, columns_of
 from api_anomaly.core.detector import FitOptions, Fitted, fit
 from api_anomaly.service.app import Application, create_app
 from api_anomaly.service.settings import Settings
+from api_anomaly.service.wire import Wire
 from api_anomaly.vault.keys import SigningKeys
 from api_anomaly.vault.manifest import Facts
 
@@ -122,7 +123,9 @@ class Announced(uvicorn.Server):
 def running(app: Application) -> Iterator[str]:
     """`app` under a real uvicorn on a free loopback port: its address. Stopped as by SIGTERM."""
     listener = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(app, access_log=False, log_level="warning", log_config=None)
+    config = uvicorn.Config(
+        app, http=Wire, access_log=False, log_level="warning", log_config=None, proxy_headers=False
+    )
     server = Announced(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()

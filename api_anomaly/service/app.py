@@ -9,6 +9,7 @@ from typing import Any, TypedDict
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -16,9 +17,12 @@ from starlette.types import Receive, Scope, Send
 from api_anomaly import __version__
 from api_anomaly.errors import AnomalyError, ModelNotFound, StorageFailed
 from api_anomaly.rules import RuleSet
+from api_anomaly.service.admission import Admission, Pace
 from api_anomaly.service.anomalies import Anomalies
+from api_anomaly.service.attempts import Attempts
 from api_anomaly.service.auth import Tokens
 from api_anomaly.service.decode import Decoder
+from api_anomaly.service.guard import Guard
 from api_anomaly.service.journal import Journal
 from api_anomaly.service.judged import JudgedReader
 from api_anomaly.service.lessons import LessonBook
@@ -26,20 +30,26 @@ from api_anomaly.service.metrics import Metrics
 from api_anomaly.service.openapi import ENDPOINTS, document
 from api_anomaly.service.opinion import Opinion
 from api_anomaly.service.parts import Parts, parts_of
-from api_anomaly.service.refusals import FRAMEWORK_CODES, answer, json_response
-from api_anomaly.service.retries import Retries
+from api_anomaly.service.refusals import FRAMEWORK_CODES, Overloaded, answer, json_response
+from api_anomaly.service.retries import MOST_BYTES, Retries
 from api_anomaly.service.serving import Serving
 from api_anomaly.service.settings import SAMPLE_TOKEN, Settings
 from api_anomaly.service.snapshots import Snapshots
 from api_anomaly.service.teaching import Teaching
+from api_anomaly.service.token_watch import TokenWatch
 from api_anomaly.service.training import Training
 from api_anomaly.service.watch import Watch
+from api_anomaly.vault.answers import KeptAnswers
 from api_anomaly.vault.feedback import FeedbackFile
 from api_anomaly.vault.keys import SigningKeys, made_secret, secret_in
 from api_anomaly.vault.store import Vault
 
 _TITLE = "API Anomaly Detection"
 _ABOUT = "Learns how the users of an API behave and says which requests are anomalous, and why."
+
+
+#: Seconds between two looks at the token file: how long a token that was taken out still opens.
+_LOOK_SECONDS = 1.0
 
 
 class State(TypedDict):
@@ -90,6 +100,14 @@ def create_app(settings: Settings) -> Application:
         )
     app.add_exception_handler(AnomalyError, _refused)
     app.add_exception_handler(HTTPException, _framework_refused)
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=list(settings.cors_origins),
+            allow_methods=["GET", "POST"],
+            allow_headers=["Authorization", "Content-Type", "Idempotency-Key"],
+            expose_headers=["Idempotency-Replayed", "Retry-After", "X-Request-ID"],
+        )
     app.add_middleware(Watch)
     return app
 
@@ -106,14 +124,19 @@ def lifespan_of(
         try:
             parts = _wired(settings, journal)
             await parts.teaching.book.open()
+            if parts.token_watch is not None:
+                await parts.token_watch.start()
             await _load(parts)
             parts.teaching.measure()
-            keeping = asyncio.create_task(parts.snapshots.run(parts.serving))
+            tasks = [asyncio.create_task(parts.snapshots.run(parts.serving))]
+            if parts.token_watch is not None:
+                tasks.append(asyncio.create_task(parts.token_watch.run()))
             try:
                 yield {"parts": parts}
             finally:
-                parts.snapshots.stop()
-                await keeping
+                parts.stop()
+                await asyncio.gather(*tasks)
+                await parts.retries.close()
                 journal.info("stopped")
         finally:
             journal.close()
@@ -123,9 +146,8 @@ def lifespan_of(
 
 def _wired(settings: Settings, journal: Journal) -> Parts:
     folder = settings.model_path.absolute().parent
-    tokens = _tokens(settings, folder / "auth_token", journal)
+    tokens, watch = _tokens(settings, folder / "auth_token", metrics := Metrics(), journal)
     keys = _keys(settings, folder / "signing_key", journal)
-    metrics = Metrics()
     metrics.mark("service_info", __version__)
     vault = Vault(settings.model_path, settings.scaler_path, keys, settings.model_versions_kept)
     book = LessonBook(
@@ -147,7 +169,10 @@ def _wired(settings: Settings, journal: Journal) -> Parts:
     )
     return Parts(
         settings=settings,
-        tokens=tokens,
+        guard=Guard(tokens, Attempts(settings.auth_failures_per_minute), metrics),
+        token_watch=watch,
+        admission=Admission(settings, metrics),
+        pace=Pace(),
         decoder=Decoder(settings.max_batch_logs, settings.max_training_logs),
         vault=vault,
         judged=JudgedReader(settings.max_feedback_items),
@@ -156,26 +181,47 @@ def _wired(settings: Settings, journal: Journal) -> Parts:
         training=Training(settings, vault, serving, metrics, journal, snapshots.want),
         teaching=Teaching(book, anomalies, serving, metrics, journal),
         snapshots=snapshots,
-        retries=Retries(settings.idempotency_keys, settings.idempotency_seconds),
+        retries=_retries(settings, folder / "answers.db", keys, metrics, journal),
         metrics=metrics,
         journal=journal,
     )
 
 
-def _tokens(settings: Settings, file: Path, journal: Journal) -> Tokens:
-    """The accepted tokens; a token that is made here is shown on the terminal, once, and nowhere
-    else."""
-    if settings.auth_token:
-        if SAMPLE_TOKEN in settings.auth_token:
-            journal.warning("AUTH_TOKEN is the documents' sample value: anyone may call")
-        return Tokens(settings.auth_token)
+def _retries(
+    settings: Settings, file: Path, keys: SigningKeys, metrics: Metrics, journal: Journal
+) -> Retries:
+    """The answers to idempotency keys. A disk that fails is told, and costs no caller an answer."""
+
+    def failed(error: StorageFailed) -> None:
+        metrics.count("storage_failures_total", "answers")
+        journal.warning("answer not kept", error=error.code, reason=str(error))
+
+    kept = KeptAnswers(file, keys, MOST_BYTES)
+    count, seconds = settings.idempotency_keys, settings.idempotency_seconds
+    return Retries(count, seconds, MOST_BYTES, kept, failed)
+
+
+def _tokens(
+    settings: Settings, file: Path, metrics: Metrics, journal: Journal
+) -> tuple[Tokens, TokenWatch | None]:
+    """The accepted tokens, and who keeps them equal to the token file. Only without either kind a
+    token is made; it is shown on the terminal, once, and nowhere else."""
+    if SAMPLE_TOKEN in settings.auth_token:
+        journal.warning("AUTH_TOKEN is the documents' sample value: anyone may call")
+    if settings.tokens_file is not None:
+        tokens = Tokens(settings.auth_token, settings.metrics_token, entries_follow=True)
+        return tokens, TokenWatch(settings.tokens_file, tokens, _LOOK_SECONDS, metrics, journal)
+    return Tokens(settings.auth_token or _made_token(file), settings.metrics_token), None
+
+
+def _made_token(file: Path) -> list[str]:
     token, made = secret_in(file)
     if made:
         print(
             f"AUTH_TOKEN is unset. A token was made and kept in {file}:\n\n    {token}\n",
             flush=True,
         )
-    return Tokens([token])
+    return [token]
 
 
 def _keys(settings: Settings, file: Path, journal: Journal) -> SigningKeys:
@@ -190,12 +236,15 @@ def _keys(settings: Settings, file: Path, journal: Journal) -> SigningKeys:
 
 
 async def _load(parts: Parts) -> None:
-    """Serve the model on disk if there is one to be trusted; else start without."""
+    """Serve the model on disk if there is one to be trusted; else start without. And take over the
+    answers that were given lately."""
+    await parts.retries.load()
     try:
         served = await parts.serving.reload(parts.snapshots.restored)
     except ModelNotFound:
         parts.journal.info("started without a model", version=__version__)
     except AnomalyError as error:
+        parts.metrics.count("storage_failures_total", "model")
         parts.journal.warning("model not loaded", error=error.code, reason=str(error))
     else:
         parts.journal.info("started", version=__version__, model=served.manifest.version)
@@ -205,8 +254,9 @@ async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, AnomalyError)  # Starlette's type knows no narrower one
     parts = parts_of(request)
     parts.metrics.count("rejected_requests_total", error.code)
+    request.scope["state"]["refused"] = error.code  # for the audit
     response = answer(error)
-    if response.status_code >= 500:
+    if response.status_code >= 500 and not isinstance(error, Overloaded):
         parts.journal.warning("request failed", error=error.code, reason=str(error))
     return response
 

@@ -1,13 +1,19 @@
 """Reading a request's body: never more than the limit, sent or inflated."""
 
+import asyncio
 import zlib
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Callable, Iterable
+from typing import Final, NamedTuple
 
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive
 
-from api_anomaly.service.refusals import BodyTooLarge, EncodingBroken, EncodingUnknown
+from api_anomaly.service.refusals import (
+    BodyTooLarge,
+    BodyTooSlow,
+    EncodingBroken,
+    EncodingUnknown,
+)
 from api_anomaly.service.threads import in_thread
 
 _SLICE: Final = 64 * 1024
@@ -16,15 +22,29 @@ _INLINE = 4 * 1024
 #: Parts of one gzip body. Real writers make one, blocked ones a few; a million empty ones are an
 #: attack.
 _MOST_PARTS = 4_096
+#: Bytes that buy a body one second more. Slower than the slowest line, faster than an attack
+#: which holds a place for nothing.
+_SLOWEST = 16 * 1024
+
+
+class Bounds(NamedTuple):
+    """What a body may be: its bytes, as sent and inflated, the seconds it may take besides one for
+    each 16 KiB, and whom to tell of bytes that are held."""
+
+    most_bytes: int
+    seconds: float
+    hold: Callable[[int], None]
 
 
 async def read_body(
-    headers: Iterable[tuple[bytes, bytes]], receive: Receive, most_bytes: int
+    headers: Iterable[tuple[bytes, bytes]], receive: Receive, bounds: Bounds
 ) -> bytes:
     """The body, inflated when it came as gzip.
 
-    Raises BodyTooLarge above `most_bytes`, EncodingUnknown, EncodingBroken and ClientDisconnect.
+    Raises BodyTooLarge, BodyTooSlow, EncodingUnknown, EncodingBroken, ClientDisconnect, and what
+    `bounds.hold` raises.
     """
+    most_bytes = bounds.most_bytes
     length, encoding = b"", b""
     for name, value in headers:
         if name == b"content-length":
@@ -35,28 +55,40 @@ async def read_body(
         raise EncodingUnknown("Only gzip is known as Content-Encoding.")
     if length.isdigit() and int(length) > most_bytes:
         raise _too_large(most_bytes)
-    body = await _received(receive, most_bytes)
+    body = await _received(receive, bounds)
     if not encoding.endswith(b"gzip"):
         return body
     if len(body) <= _INLINE:
-        return inflate(body, most_bytes)
-    return await in_thread(inflate, body, most_bytes)
+        inflated = inflate(body, most_bytes)
+    else:
+        inflated = await in_thread(inflate, body, most_bytes)
+    bounds.hold(len(inflated))
+    return inflated
 
 
-async def _received(receive: Receive, most_bytes: int) -> bytes:
+async def _received(receive: Receive, bounds: Bounds) -> bytes:
+    """All parts, each in time: a body that stays away ends as one that trickles."""
     parts: list[bytes] = []
     size = 0
     more = True
-    while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise ClientDisconnect()
-        part = message.get("body", b"")
-        size += len(part)
-        if size > most_bytes:
-            raise _too_large(most_bytes)
-        parts.append(part)
-        more = message.get("more_body", False)
+    try:
+        async with asyncio.timeout(bounds.seconds) as limit:
+            end = limit.when() or 0.0
+            while more:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise ClientDisconnect()
+                part = message.get("body", b"")
+                size += len(part)
+                if size > bounds.most_bytes:
+                    raise _too_large(bounds.most_bytes)
+                bounds.hold(len(part))
+                parts.append(part)
+                more = message.get("more_body", False)
+                if more:
+                    limit.reschedule(end + size / _SLOWEST)
+    except TimeoutError:
+        raise BodyTooSlow("The body came too slowly.") from None
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 

@@ -1,6 +1,8 @@
 """Reading settings from environment variables: parsers, and errors that name the variable."""
 
+import ipaddress
 import math
+import re
 from collections.abc import Callable
 from dataclasses import field
 from pathlib import Path
@@ -93,6 +95,29 @@ def one_worker(text: str) -> int:
     return 1
 
 
+_ORIGIN = re.compile(r"https?://[A-Za-z0-9.\[\]:-]+")
+
+
+def origins(text: str) -> tuple[str, ...]:
+    """Origins of web pages, comma-separated, or a star for all of them."""
+    found = _listed(text)
+    if not all(origin == "*" or _ORIGIN.fullmatch(origin) for origin in found):
+        raise ValueError("origins like https://ops.example.org, comma-separated")
+    return found
+
+
+def networks(text: str) -> tuple[str, ...]:
+    """Addresses or networks, comma-separated."""
+    try:
+        return tuple(str(ipaddress.ip_network(part)) for part in _listed(text))
+    except ValueError:
+        raise ValueError("addresses or networks like 10.0.0.0/8, comma-separated") from None
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
 class Secrets:
     """One or more secrets separated by commas, each of at least `shortest` printable characters."""
 
@@ -100,7 +125,7 @@ class Secrets:
         self._shortest = shortest
 
     def __call__(self, text: str) -> tuple[str, ...]:
-        secrets = tuple(part.strip() for part in text.split(",") if part.strip())
+        secrets = _listed(text)
         if not secrets or any(len(secret) < self._shortest for secret in secrets):
             raise ValueError(f"secrets of at least {self._shortest} characters, comma-separated")
         if any(not secret.isascii() or not secret.isprintable() for secret in secrets):

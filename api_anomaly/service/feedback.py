@@ -10,11 +10,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api_anomaly.service.answers import FeedbackAnswer, FeedbackItemAnswer, FeedbackStatus
-from api_anomaly.service.body import read_body
+from api_anomaly.service.body import Bounds, read_body
 from api_anomaly.service.judged import Judged, Verdict
 from api_anomaly.service.lessons import Counted
 from api_anomaly.service.parts import Parts, parts_for
-from api_anomaly.service.retries import retry_key
+from api_anomaly.service.retries import owned_key, retry_key
 from api_anomaly.service.teaching import Taught, Teaching
 from api_anomaly.service.threads import in_thread
 
@@ -27,18 +27,23 @@ async def feedback(request: Request) -> Response:
     on disk by then, and lasts over restarts and trainings until it expires. All items are taken or
     none. With an `Idempotency-Key` a retry gets the first answer."""
     parts = parts_for(request)
-    headers = request.scope["headers"]
-    key = retry_key(headers)
-    body = await read_body(headers, request.receive, parts.settings.max_body_bytes)
-    judged = await in_thread(parts.judged.read, body)
-    if key is None:
-        return Response(await _given(parts, judged), media_type="application/json")
-    # The same key on another endpoint is another request.
-    answer, again = await parts.retries.answer(
-        b"feedback " + key, body, partial(_given, parts, judged)
-    )
+    headers, settings = request.scope["headers"], parts.settings
+    given = retry_key(headers)
+    with parts.admission.visit() as visit:
+        bounds = Bounds(settings.max_body_bytes, settings.body_seconds, visit.hold)
+        body = await read_body(headers, request.receive, bounds)
+        taught = partial(_taught, parts, body)
+        if given is None:
+            return Response(await taught(), media_type="application/json")
+        # The same key on another endpoint is another request.
+        key = owned_key(request.scope["state"]["caller"].owner, b"feedback " + given)
+        answer, again = await parts.retries.answer(key, body, taught)
     replayed = {"idempotency-replayed": "true"} if again else None
     return Response(answer, headers=replayed, media_type="application/json")
+
+
+async def _taught(parts: Parts, body: bytes) -> bytes:
+    return await _given(parts, await in_thread(parts.judged.read, body))
 
 
 async def _given(parts: Parts, judged: Judged) -> bytes:

@@ -17,6 +17,10 @@ from loguru import logger
 if TYPE_CHECKING:
     from loguru import Record
 
+#: Above every level that can be set: an audit that can be switched off is none.
+_AUDIT = "AUDIT"
+_AUDIT_LEVEL = 60
+
 _TERMINAL = (
     "<green>{time:YYYY-MM-DD HH:mm:ss}</green> <level>{level: <8}</level> {extra[readable]}\n"
 )
@@ -31,6 +35,7 @@ class Journal:
         self.verbose = level in ("TRACE", "DEBUG")
         self._sinks: list[int] = []
         self._drop_default_sink()
+        self._know_the_audit()
         common: dict[str, Any] = {"level": level, "filter": self._is_mine}
         common |= {"backtrace": False, "diagnose": False}
         self._sinks.append(logger.add(sys.stderr, format=_readable, **common))
@@ -52,6 +57,10 @@ class Journal:
         """An entry that a human should read."""
         self._logger.bind(fields=fields).warning(event)
 
+    def audit(self, **fields: Any) -> None:
+        """An entry of the audit, whatever LOG_LEVEL says: who did what, and what came of it."""
+        self._logger.bind(fields=fields).log(_AUDIT, "audit")
+
     def failure(self, event: str, error: BaseException, **fields: Any) -> None:
         """An entry for an error nobody expected: its type and the place where it was raised."""
         frames = traceback.extract_tb(error.__traceback__)[-3:]
@@ -67,6 +76,14 @@ class Journal:
 
     def _is_mine(self, record: "Record") -> bool:
         return record["extra"].get("journal") is self
+
+    @staticmethod
+    def _know_the_audit() -> None:
+        """Loguru's levels are the process's, and each may be made once."""
+        try:
+            logger.level(_AUDIT)
+        except ValueError:
+            logger.level(_AUDIT, no=_AUDIT_LEVEL)
 
     @staticmethod
     def _drop_default_sink() -> None:

@@ -101,6 +101,42 @@ METRICS = (
         "Logs that are anomalies (raised), or are none (quieted), because of verdicts.",
         values=("raised", "quieted"),
     ),
+    Row(
+        "auth_failures_total",
+        "counter",
+        ("reason",),
+        "Callers refused: missing (no bearer token), wrong, limited (wrong, too often from one"
+        " address) or scope (a valid token for other things).",
+        values=("missing", "wrong", "limited", "scope"),
+    ),
+    Row("token_entries", "gauge", (), "Entries of the token file that are accepted now."),
+    Row(
+        "requests_shed_total",
+        "counter",
+        ("reason",),
+        "Requests answered 503 because of overload: requests (too many open), bytes (of their"
+        " bodies) or wait (too much work before them).",
+        values=("requests", "bytes", "wait"),
+    ),
+    Row(
+        "connections_closed_total",
+        "counter",
+        ("reason",),
+        "Connections the service closed: headers (slow or too large), unread (the client did not"
+        " take its answer or send the rest of its body), room (made for another), malformed (no"
+        " HTTP).",
+        values=("headers", "unread", "room", "malformed"),
+    ),
+    Row("open_connections", "gauge", (), "Connections that are open."),
+    Row("open_requests", "gauge", (), "Requests that are being answered."),
+    Row(
+        "storage_failures_total",
+        "counter",
+        ("what",),
+        "What could not be read from or written to the disk: model, memory, answers (to idempotency"
+        " keys), tokens or verdicts.",
+        values=("model", "memory", "answers", "tokens", "verdicts"),
+    ),
     Row("model_loaded", "gauge", (), "1 when a model is served, else 0."),
     Row(
         "model_trained_timestamp_seconds",

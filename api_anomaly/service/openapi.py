@@ -13,27 +13,54 @@ from pydantic import TypeAdapter
 from starlette.requests import Request
 from starlette.responses import Response
 
+from api_anomaly.core.detector import MINIMUM_LOGS
 from api_anomaly.service import answers, feedback, routes
+from api_anomaly.service.examples import BODIES, ERRORS
 from api_anomaly.service.judged import FeedbackBody
 from api_anomaly.service.schemas import DetectBody, Log, TrainBody
 
 _REF = "#/components/schemas/{model}"
 _BEARER = {"type": "http", "scheme": "bearer"}
 _STATUSES = {
-    400: "The body cannot be inflated, or there is no model yet.",
+    400: "The body cannot be inflated, there is no model yet, or this was not HTTP.",
     401: "No valid bearer token.",
+    403: "The token lacks the scope that this needs.",
     404: "There is no model on disk.",
+    408: "The body came too slowly.",
     409: "A training is running, or the model on disk is not to be trusted.",
     413: "Too many bytes, logs or verdicts.",
     415: "The Content-Encoding is not gzip.",
-    422: "The body does not follow the schema, or names an anomaly that is not remembered.",
+    422: "The body or a header does not follow the schema, or an anomaly is not remembered.",
+    429: "Too many wrong tokens came from this address.",
+    431: "The request's line and headers are too large.",
     500: "An unexpected error.",
+    503: "The service is overloaded. Nothing was done; try again after `Retry-After` seconds.",
     507: "It could not be stored; what was served before still is.",
 }
 
 
+#: What any endpoint may answer; any but /health; any with a body; any that needs a token.
+_ANY, _BUSY, _BODY, _GUARDED = (400, 431, 500), (503,), (408, 413, 415, 422), (401, 403, 429)
+
+
+#: What one may want to ask next, by the path of what was answered.
+_NEXT = {
+    "/train": ("detect", "status", "load-model"),
+    "/load-model": ("detect", "status"),
+    "/detect": ("detect", "status", "metrics"),
+}
+_HEADERS = {
+    401: "WWW-Authenticate",
+    409: "Retry-After",
+    415: "Accept-Encoding",
+    429: "Retry-After",
+    503: "Retry-After",
+}
+
+
 class Endpoint(NamedTuple):
-    """One endpoint: how it is reached, what it takes and gives, and which errors it may answer."""
+    """One endpoint: how it is reached, what it takes and gives, and which errors of its own it may
+    answer; `statuses` are all of them."""
 
     method: str
     path: str
@@ -43,17 +70,26 @@ class Endpoint(NamedTuple):
     errors: tuple[int, ...] = ()
     guarded: bool = True
 
+    @property
+    def statuses(self) -> tuple[int, ...]:
+        """Every error that may be answered, ascending."""
+        found = {*self.errors, *_ANY}
+        found |= {*_BODY} if self.body is not None else set()
+        found |= {*_BUSY} if self.path != "/health" else set()
+        found |= {*_GUARDED} if self.guarded or self.path == "/metrics" else set()
+        return tuple(sorted(found))
+
 
 ENDPOINTS = (
-    Endpoint("GET", "/health", routes.health, answers.Health, errors=(500,), guarded=False),
-    Endpoint("GET", "/metrics", routes.metrics, str, errors=(500,), guarded=False),
+    Endpoint("GET", "/health", routes.health, answers.Health, guarded=False),
+    Endpoint("GET", "/metrics", routes.metrics, str, guarded=False),
     Endpoint(
         "POST",
         "/train",
         routes.train,
         answers.TrainAnswer,
         TrainBody[list[Log]],
-        (400, 401, 409, 413, 415, 422, 500, 507),
+        (409, 507),
     ),
     Endpoint(
         "POST",
@@ -61,7 +97,6 @@ ENDPOINTS = (
         routes.detect,
         answers.DetectAnswer,
         DetectBody[list[Log]],
-        (400, 401, 413, 415, 422, 500),
     ),
     Endpoint(
         "POST",
@@ -69,16 +104,10 @@ ENDPOINTS = (
         feedback.feedback,
         answers.FeedbackAnswer,
         FeedbackBody,
-        (400, 401, 413, 415, 422, 500, 507),
+        (507,),
     ),
-    Endpoint("GET", "/status", routes.status, answers.StatusAnswer, errors=(401, 500)),
-    Endpoint(
-        "POST",
-        "/load-model",
-        routes.load_model,
-        answers.LoadAnswer,
-        errors=(401, 404, 409, 500),
-    ),
+    Endpoint("GET", "/status", routes.status, answers.StatusAnswer),
+    Endpoint("POST", "/load-model", routes.load_model, answers.LoadAnswer, errors=(404, 409)),
 )
 
 
@@ -92,12 +121,18 @@ def document(app: FastAPI) -> dict[str, Any]:
     schemas = components.setdefault("schemas", {})
     for endpoint in ENDPOINTS:
         operation = made["paths"][endpoint.path][endpoint.method.lower()]
+        operation["operationId"] = endpoint.path.strip("/")
         operation["responses"] = _responses(endpoint, schemas)
         if endpoint.guarded:
             operation["security"] = [{"bearer": []}]
+        elif endpoint.path == "/metrics":  # where METRICS_TOKEN is set
+            operation["security"] = [{}, {"bearer": []}]
         if endpoint.body is not None:
-            content = _json(_schema(endpoint.body, schemas, "validation"))
+            content = _json(
+                _schema(endpoint.body, schemas, "validation"), BODIES.get(endpoint.path)
+            )
             operation["requestBody"] = {"required": True, "content": content}
+    schemas["TrainBody"]["properties"]["logs"]["minItems"] = MINIMUM_LOGS
     for path in ("/detect", "/feedback"):
         made["paths"][path]["post"].setdefault("parameters", []).append(_IDEMPOTENCY_KEY)
     return made
@@ -117,16 +152,21 @@ def _responses(endpoint: Endpoint, schemas: dict[str, Any]) -> dict[str, Any]:
         content: dict[str, Any] = {"text/plain": {"schema": {"type": "string"}}}
     else:
         content = _json(_schema(endpoint.answer, schemas, "serialization"))
-    responses = {"200": {"description": "Success.", "content": content}}
-    for status in endpoint.errors:
+    links = {name: {"operationId": name} for name in _NEXT.get(endpoint.path, ())}
+    success = {"description": "Success.", "content": content} | ({"links": links} if links else {})
+    responses: dict[str, Any] = {"200": success}
+    for status in endpoint.statuses:
         shape = answers.RefusedBody if status == 422 else answers.Refused
-        content = _json(_schema(shape, schemas, "serialization"))
+        content = _json(_schema(shape, schemas, "serialization"), ERRORS.get(status))
         responses[str(status)] = {"description": _STATUSES[status], "content": content}
+        if status in _HEADERS:
+            responses[str(status)]["headers"] = {_HEADERS[status]: {"schema": {"type": "string"}}}
     return responses
 
 
-def _json(schema: dict[str, Any]) -> dict[str, Any]:
-    return {"application/json": {"schema": schema}}
+def _json(schema: dict[str, Any], example: Any = None) -> dict[str, Any]:
+    media = {"schema": schema} if example is None else {"schema": schema, "example": example}
+    return {"application/json": media}
 
 
 def _schema(shape: Any, schemas: dict[str, Any], mode: Any) -> dict[str, Any]:

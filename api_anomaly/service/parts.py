@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 from starlette.requests import Request
 
-from api_anomaly.service.auth import Tokens
+from api_anomaly.service.admission import Admission, Pace
 from api_anomaly.service.decode import Decoder
+from api_anomaly.service.guard import Guard
 from api_anomaly.service.journal import Journal
 from api_anomaly.service.judged import JudgedReader
 from api_anomaly.service.metrics import Metrics
@@ -15,6 +16,7 @@ from api_anomaly.service.serving import Serving
 from api_anomaly.service.settings import Settings
 from api_anomaly.service.snapshots import Snapshots
 from api_anomaly.service.teaching import Teaching
+from api_anomaly.service.token_watch import TokenWatch
 from api_anomaly.service.training import Training
 from api_anomaly.vault.store import Vault
 
@@ -24,7 +26,10 @@ class Parts:
     """Everything a route may use."""
 
     settings: Settings
-    tokens: Tokens
+    guard: Guard
+    token_watch: TokenWatch | None
+    admission: Admission
+    pace: Pace
     decoder: Decoder
     judged: JudgedReader
     vault: Vault
@@ -37,6 +42,12 @@ class Parts:
     metrics: Metrics
     journal: Journal
 
+    def stop(self) -> None:
+        """Tell whatever runs beside the requests to end."""
+        self.snapshots.stop()
+        if self.token_watch is not None:
+            self.token_watch.stop()
+
 
 def parts_of(request: Request) -> Parts:
     """The parts of the service that got `request`."""
@@ -45,7 +56,8 @@ def parts_of(request: Request) -> Parts:
 
 
 def parts_for(request: Request) -> Parts:
-    """The same, for a caller with a valid token only. Raises Unauthorized."""
+    """The same, for a caller whose token is for this endpoint. Raises Unauthorized,
+    TooManyAttempts and Forbidden."""
     parts = parts_of(request)
-    parts.tokens.check(request.scope["headers"])
+    parts.guard.admit(request.scope)
     return parts

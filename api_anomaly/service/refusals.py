@@ -31,6 +31,30 @@ class Unauthorized(AnomalyError):
     code = "unauthorized"
 
 
+class Forbidden(AnomalyError):
+    """A valid token that lacks the scope of the endpoint."""
+
+    code = "forbidden"
+
+
+class TooManyAttempts(AnomalyError):
+    """Too many wrong tokens from one address."""
+
+    code = "too_many_attempts"
+
+
+class Overloaded(AnomalyError):
+    """More to do than can be done soon. Nothing of the request was looked at or remembered."""
+
+    code = "overloaded"
+
+
+class BodyTooSlow(AnomalyError):
+    """A body that came too slowly."""
+
+    code = "body_too_slow"
+
+
 class BodyTooLarge(AnomalyError):
     """More bytes than the setting allows."""
 
@@ -94,6 +118,11 @@ class Rule(NamedTuple):
 
 RULES: dict[type[AnomalyError], Rule] = {
     Unauthorized: Rule(401, headers=(("www-authenticate", "Bearer"),)),
+    Forbidden: Rule(403),
+    TooManyAttempts: Rule(429, headers=(("retry-after", "60"),)),
+    Overloaded: Rule(503, headers=(("retry-after", "1"),)),
+    # What is left of the body cannot be told from a next request, so the connection ends.
+    BodyTooSlow: Rule(408, headers=(("connection", "close"),)),
     BodyTooLarge: Rule(413),
     BatchTooLarge: Rule(413),
     EncodingUnknown: Rule(415, headers=(("accept-encoding", "gzip"),)),

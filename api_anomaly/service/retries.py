@@ -1,18 +1,21 @@
 """Idempotency keys: a retry gets the first answer, and nothing is remembered twice."""
 
 import asyncio
+import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable
 from hashlib import sha256
 from typing import NamedTuple
 
+from api_anomaly.errors import StorageFailed
 from api_anomaly.service.refusals import IdempotencyKeyInvalid, IdempotencyKeyReused
-from api_anomaly.service.threads import in_thread
+from api_anomaly.service.threads import in_thread, to_the_end
+from api_anomaly.vault.answers import Kept, KeptAnswers
 
 #: Longest key; the common proposal (draft-ietf-httpapi-idempotency-key-header) sends UUIDs.
 KEY_CHARACTERS = 255
 #: Bytes of answers that are kept in all, whatever the number of keys allows.
-_MOST_BYTES = 64 * 1024 * 1024
+MOST_BYTES = 64 * 1024 * 1024
 _INLINE = 256 * 1024
 
 
@@ -21,29 +24,51 @@ class _Making(NamedTuple):
     future: "asyncio.Future[bytes]"
 
 
-class _Made(NamedTuple):
-    digest: bytes
-    answer: bytes
-    until: float
-
-
 class Retries:
     """Answers by key, at most `keys` of them and for `seconds`; the oldest go first.
 
-    Those still being made are not counted: there are no more of them than open requests.
+    Those still being made are not counted: there are no more of them than open requests. What is
+    given is `kept` on the disk first. A disk that fails costs nobody an answer: `failed` is told,
+    and the answer is kept as long as the process.
     """
 
-    def __init__(self, keys: int, seconds: float, most_bytes: int = _MOST_BYTES) -> None:
+    def __init__(
+        self,
+        keys: int,
+        seconds: float,
+        most_bytes: int = MOST_BYTES,
+        kept: KeptAnswers | None = None,
+        failed: Callable[[StorageFailed], None] = lambda _error: None,
+    ) -> None:
+        self._kept = kept
+        self._failed = failed
         self._keys = keys
         self._seconds = seconds
         self._most_bytes = most_bytes
         self._bytes = 0
         self._making: dict[bytes, _Making] = {}
-        self._made: OrderedDict[bytes, _Made] = OrderedDict()
+        self._made: OrderedDict[bytes, Kept] = OrderedDict()
 
     def __len__(self) -> int:
         """How many answers are kept."""
         return len(self._made)
+
+    async def load(self) -> None:
+        """Take over what an earlier process kept."""
+        if self._kept is None:
+            return
+        try:
+            found = await in_thread(self._kept.load, time.time(), self._seconds)
+        except StorageFailed as error:
+            self._failed(error)
+            return
+        for kept in found:
+            self._add(kept)
+
+    async def close(self) -> None:
+        """Let go of the disk."""
+        if self._kept is not None:
+            await in_thread(self._kept.close)
 
     async def answer(
         self, key: bytes, body: bytes, make: Callable[[], Awaitable[bytes]]
@@ -54,13 +79,13 @@ class Retries:
         wait and then forgotten. Raises IdempotencyKeyReused when `key` came with another body.
         """
         digest = await _digest(body)
-        self._forget(asyncio.get_running_loop().time())
+        self._forget(time.time())
         earlier = self._making.get(key) or self._made.get(key)
         if earlier is None:
             return await self._make(key, digest, make), False
         if earlier.digest != digest:
             raise IdempotencyKeyReused("This Idempotency-Key came with another body before.")
-        if isinstance(earlier, _Made):
+        if isinstance(earlier, Kept):
             return earlier.answer, True
         return await asyncio.shield(earlier.future), True
 
@@ -70,6 +95,7 @@ class Retries:
         self._making[key] = _Making(digest, future)
         try:
             answer = await make()
+            await self._keep(Kept(key, digest, time.time() + self._seconds, answer))
         except asyncio.CancelledError:
             future.cancel()
             raise
@@ -80,20 +106,37 @@ class Retries:
         finally:
             del self._making[key]
         future.set_result(answer)
-        self._made[key] = _Made(digest, answer, loop.time() + self._seconds)
-        self._bytes += len(answer)
-        self._forget(loop.time())
         return answer
 
-    def _forget(self, now: float) -> None:
-        """Drop what is too old or too much; the newest answer stays, however large it is."""
+    async def _keep(self, kept: Kept) -> None:
+        """In memory first: whatever the disk does, a retry finds it."""
+        forgotten = self._add(kept)
+        if self._kept is None:
+            return
+        try:
+            await to_the_end(self._kept.put, kept, time.time(), forgotten)
+        except StorageFailed as error:
+            self._failed(error)
+
+    def _add(self, kept: Kept) -> list[bytes]:
+        self._made[kept.key] = kept
+        self._bytes += len(kept.answer)
+        return self._forget(time.time())
+
+    def _forget(self, now: float) -> list[bytes]:
+        """Drop what is too old or too much; the newest answer stays, however large it is. The keys
+        that went: the disk lets go of them with the next answer, or leaves them out by their age.
+        """
+        gone: list[bytes] = []
         while self._made:
             oldest = next(iter(self._made.values()))
             full = len(self._made) > self._keys or self._bytes > self._most_bytes
             if oldest.until > now and not (full and len(self._made) > 1):
-                return
+                break
             self._made.popitem(last=False)
             self._bytes -= len(oldest.answer)
+            gone.append(oldest.key)
+        return gone
 
 
 def retry_key(headers: Iterable[tuple[bytes, bytes]]) -> bytes | None:
@@ -104,6 +147,11 @@ def retry_key(headers: Iterable[tuple[bytes, bytes]]) -> bytes | None:
                 raise IdempotencyKeyInvalid(f"A key has 1 to {KEY_CHARACTERS} characters.")
             return value
     return None
+
+
+def owned_key(owner: str, key: bytes) -> bytes:
+    """The key under which an answer is kept: nobody can use, or find out about, another's key."""
+    return sha256(owner.encode() + b"\0" + key).digest()
 
 
 async def _digest(body: bytes) -> bytes:

@@ -10,6 +10,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api_anomaly import __version__
+from api_anomaly.errors import ModelIncompatible, ModelNotTrusted
+from api_anomaly.service.admission import Visit
 from api_anomaly.service.answers import (
     Health,
     LastTraining,
@@ -19,19 +21,21 @@ from api_anomaly.service.answers import (
     TrainAnswer,
     detection_json,
 )
-from api_anomaly.service.body import read_body
+from api_anomaly.service.body import Bounds, read_body
 from api_anomaly.service.decode import Detection
 from api_anomaly.service.feedback import status_of
 from api_anomaly.service.metrics import CONTENT_TYPE
 from api_anomaly.service.parts import Parts, parts_for, parts_of
 from api_anomaly.service.refusals import json_response
-from api_anomaly.service.retries import retry_key
+from api_anomaly.service.retries import owned_key, retry_key
 from api_anomaly.service.serving import Served
 from api_anomaly.service.threads import in_thread
 from api_anomaly.vault.manifest import Manifest
 
 #: Bytes of a log in JSON, about: what lets the size of a body stand for the time to decode it.
 _LOG_BYTES = 400
+#: Seconds that a turn on the event loop can take; what is longer was spent on waiting.
+_LONGEST_TURN = 0.02
 _JSON = "application/json"
 
 
@@ -47,8 +51,11 @@ async def health(request: Request) -> Response:
 
 
 async def metrics(request: Request) -> Response:
-    """Metrics in Prometheus' text format. Needs no token."""
+    """Metrics in Prometheus' text format. Needs a token only where `METRICS_TOKEN` is set."""
     parts = parts_of(request)
+    if parts.settings.metrics_token:
+        parts.guard.admit(request.scope)
+    parts.metrics.set("open_requests", parts.admission.open)
     age = parts.snapshots.age
     parts.metrics.set("snapshot_age_seconds", float("nan") if age is None else age)
     parts.serving.measure_memory()
@@ -60,23 +67,34 @@ async def detect(request: Request) -> Response:
     remember it. With an `Idempotency-Key` a retry gets the first answer and is not remembered."""
     parts = parts_for(request)
     headers = request.scope["headers"]
-    key = retry_key(headers)
-    body = await read_body(headers, request.receive, parts.settings.max_body_bytes)
-    detection = await _decoded(parts, body)
-    if key is None:
-        return Response(await _detected(parts, detection), media_type=_JSON)
-    answer, again = await parts.retries.answer(key, body, partial(_detected, parts, detection))
+    given = retry_key(headers)
+    key = given and owned_key(request.scope["state"]["caller"].owner, given)
+    settings = parts.settings
+    with parts.admission.visit() as visit:
+        bounds = Bounds(settings.max_body_bytes, settings.body_seconds, visit.hold)
+        body = await read_body(headers, request.receive, bounds)
+        detected = partial(_detected, parts, visit, body)
+        if key is None:
+            return Response(await detected(), media_type=_JSON)
+        answer, again = await parts.retries.answer(key, body, detected)
     replayed = {"idempotency-replayed": "true"} if again else None
     return Response(answer, headers=replayed, media_type=_JSON)
 
 
-async def _decoded(parts: Parts, body: bytes) -> Detection:
-    if len(body) <= parts.settings.inline_logs * _LOG_BYTES:
-        return parts.decoder.detection(body)
-    return await in_thread(parts.decoder.detection, body)
+async def _detected(parts: Parts, visit: Visit, body: bytes) -> bytes:
+    """A small batch takes one turn of the event loop; a large one goes to a thread."""
+    visit.queue(len(body))
+    if len(body) > parts.settings.inline_logs * _LOG_BYTES:
+        return await _scored(parts, await in_thread(parts.decoder.detection, body))
+    await parts.pace.turn()
+    started = time.perf_counter()
+    try:
+        return await _scored(parts, parts.decoder.detection(body))
+    finally:
+        parts.pace.worked(min(time.perf_counter() - started, _LONGEST_TURN))
 
 
-async def _detected(parts: Parts, detection: Detection) -> bytes:
+async def _scored(parts: Parts, detection: Detection) -> bytes:
     await parts.teaching.refresh()
     served, verdicts = await parts.serving.observe(
         detection.columns, detection.threshold, detection.remember
@@ -104,14 +122,19 @@ async def train(request: Request) -> Response:
     """Train a model on a history of logs, keep it on disk and serve it. The latest `test_size` of
     the logs is held out and calibrates the threshold."""
     parts = parts_for(request)
-    parts.training.refuse_second()
+    settings = parts.settings
     started = time.perf_counter()
-    limit = parts.settings.max_training_body_bytes
-    body = await read_body(request.scope["headers"], request.receive, limit)
-    history = await in_thread(parts.decoder.history, body)
-    del body  # up to half a gigabyte that the training does not need
-    manifest = await parts.training.run(history)
+    with parts.training.claimed():
+        bounds = Bounds(settings.max_training_body_bytes, settings.body_seconds, _held_by_one)
+        body = await read_body(request.scope["headers"], request.receive, bounds)
+        history = await in_thread(parts.decoder.history, body)
+        del body  # up to half a gigabyte that the training does not need
+        manifest = await parts.training.run(history)
     return json_response(_trained(manifest, time.perf_counter() - started))
+
+
+def _held_by_one(_size: int) -> None:
+    """There is one training at a time, so its body needs no other bound than its size."""
 
 
 def _trained(manifest: Manifest, seconds: float) -> TrainAnswer:
@@ -136,7 +159,11 @@ def _trained(manifest: Manifest, seconds: float) -> TrainAnswer:
 async def load_model(request: Request) -> Response:
     """Serve the model that is on disk. Its signature is verified before anything is opened."""
     parts = parts_for(request)
-    served = await parts.serving.reload(parts.snapshots.restored)
+    try:
+        served = await parts.serving.reload(parts.snapshots.restored)
+    except (ModelNotTrusted, ModelIncompatible):
+        parts.metrics.count("storage_failures_total", "model")
+        raise
     version = served.manifest.version
     parts.journal.info("model loaded", version=version)
     answer: LoadAnswer = {

@@ -75,7 +75,10 @@ Timestamp = Annotated[
     AfterValidator(_in_utc),
     WithJsonSchema(
         {
-            "anyOf": [{"type": "string", "format": "date-time"}, {"type": "number"}],
+            "anyOf": [
+                {"type": "string", "format": "date-time"},
+                {"type": "number", "minimum": -62135596800, "maximum": 253402300799},
+            ],
             "description": "ISO 8601, or Unix seconds. Without an offset it means UTC.",
         }
     ),
@@ -83,10 +86,31 @@ Timestamp = Annotated[
 User = Annotated[str, Field(min_length=1, max_length=256)]
 Endpoint = Annotated[str, Field(min_length=1, max_length=8192)]
 Method = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=64, to_upper=True)
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=64, to_upper=True),
+    WithJsonSchema({"type": "string", "minLength": 1, "maxLength": 64, "pattern": "^\\S+$"}),
 ]
-Status = Annotated[int, BeforeValidator(_three_digits), Field(ge=100, le=599)]
-Address = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_address)]
+Status = Annotated[
+    int,
+    BeforeValidator(_three_digits),
+    Field(ge=100, le=599),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "integer", "minimum": 100, "maximum": 599},
+                {"type": "string", "pattern": "^[1-5][0-9][0-9]$"},
+            ]
+        }
+    ),
+]
+Address = Annotated[
+    str,
+    Field(min_length=1, max_length=64),
+    AfterValidator(_address),
+    WithJsonSchema(
+        {"anyOf": [{"type": "string", "format": "ipv4"}, {"type": "string", "format": "ipv6"}]}
+    ),
+]
 # Strict, because a lax float takes true for 1 and "1" for 1. Whole sizes are floats, because a
 # client with missing values often writes 512.0.
 Seconds = Annotated[float, Field(strict=True, allow_inf_nan=False)]
@@ -102,7 +126,16 @@ Label = Annotated[
 ]
 
 
-@dataclass(slots=True, config=ConfigDict(val_temporal_unit="seconds"))
+#: A log is of somebody: what the schema of each field alone cannot say.
+_SOMEBODY: dict[str, Any] = {
+    "anyOf": [
+        {"required": [name], "properties": {name: {"not": {"type": "null"}}}}
+        for name in ("user_id", "ip_address")
+    ]
+}
+
+
+@dataclass(slots=True, config=ConfigDict(val_temporal_unit="seconds", json_schema_extra=_SOMEBODY))
 class Log:
     """One entry of an access log. `response_time` is in seconds, sizes in bytes; null or negative
     values are unknown. `user_id` or `ip_address` must be there."""

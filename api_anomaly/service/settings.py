@@ -22,6 +22,7 @@ from api_anomaly.service.environment import (
     setting,
     whole,
 )
+from api_anomaly.service.settings_door import DoorSettings
 
 #: The sample value of the documents: it works, with a warning.
 SAMPLE_TOKEN = "your-secret-token"  # nosec B105  # published on purpose
@@ -30,48 +31,14 @@ RESERVED = frozenset(
     ("current", "versions", ".lock", "memory.snapshot", ".memory.snapshot.part")
     + ("auth_token", "signing_key", "feedback", ".feedback.part", "feedback.damaged")
     + (".feedback.damaged.part",)
+    + ("answers.db", "answers.db-wal", "answers.db-shm")
 )
 _MIB = 1024 * 1024
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Settings:
+class Settings(DoorSettings):
     """All settings, by group. Read them with `from_environ`, or name them in a test."""
-
-    host: str = setting(
-        "HOST",
-        "0.0.0.0",  # nosec B104
-        str,
-        "Server",
-        "Address to listen on; the default is every interface, as a container needs.",
-    )
-    port: int = setting("PORT", 8000, whole(1, 65_535), "Server", "Port to listen on.")
-    workers: int = setting(
-        "WORKERS",
-        1,
-        one_worker,
-        "Server",
-        "Only 1 is accepted (`WEB_CONCURRENCY` too): what users did lately is in the process.",
-    )
-    ssl_certfile: Path | None = setting(
-        "SSL_CERTFILE",
-        None,
-        Path,
-        "Server",
-        "PEM file of the certificate chain; with `SSL_KEYFILE` the server speaks TLS.",
-    )
-    ssl_keyfile: Path | None = setting(
-        "SSL_KEYFILE", None, Path, "Server", "PEM file of the certificate's private key."
-    )
-
-    auth_token: tuple[str, ...] = setting(
-        "AUTH_TOKEN",
-        (),
-        Secrets(1),
-        "Access",
-        "Accepted bearer tokens, comma-separated: add a new one before the old one goes.",
-        "made at first start, kept in `auth_token` beside the model, shown once",
-    )
 
     model_path: Path = setting(
         "MODEL_PATH",
@@ -215,7 +182,8 @@ class Settings:
         600.0,
         between(0, 604_801),
         "Limits",
-        "Seconds for which the answer to an `Idempotency-Key` is kept; longer than clients retry.",
+        "Seconds for which the answer to an `Idempotency-Key` is kept, also over a restart; longer"
+        " than clients retry.",
     )
     idempotency_keys: int = setting(
         "IDEMPOTENCY_KEYS",
@@ -235,8 +203,7 @@ class Settings:
     )
 
     def __post_init__(self) -> None:
-        if (self.ssl_certfile is None) != (self.ssl_keyfile is None):
-            raise SettingsError("SSL_CERTFILE and SSL_KEYFILE belong together: set both or none.")
+        DoorSettings.__post_init__(self)
         if self.model_path.absolute() == self.scaler_path.absolute():
             raise SettingsError("SCALER_PATH must name another file than MODEL_PATH.")
         for path in (self.model_path, self.scaler_path):
@@ -273,7 +240,7 @@ def table() -> str:
 
 
 def _shown(default: Any) -> str:
-    if default is None:
+    if default in (None, ()):
         return "unset"
     return f"`{default:g}`" if isinstance(default, float) else f"`{default}`"
 

@@ -85,6 +85,7 @@ class Snapshots:
             await self._write(memory, schema, serving.lock, started)
         except AnomalyError as error:
             self._metrics.count("snapshots_total", "failed")
+            self._metrics.count("storage_failures_total", "memory")
             self._journal.warning("memory not kept", error=error.code, reason=str(error))
             return
         except Exception as error:  # whatever it is, the next snapshot must be tried
@@ -116,6 +117,7 @@ class Snapshots:
                 read_snapshot, self._path, feature_schema, self._entities, self._keys
             )
         except SnapshotRejected as error:
+            self._metrics.count("storage_failures_total", "memory")
             self._journal.warning("memory not restored", error=error.code, reason=str(error))
             snapshot = None
         if snapshot is None:

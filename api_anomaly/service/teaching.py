@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from api_anomaly.core.detector import Verdicts
+from api_anomaly.errors import StorageFailed
 from api_anomaly.service.anomalies import Anomalies
 from api_anomaly.service.decode import LISTED
 from api_anomaly.service.journal import Journal
@@ -74,6 +75,13 @@ class Teaching:
             async with self.book.lock:
                 await self._in_force()
 
+    async def _kept(self, lessons: NDArray[Any]) -> None:
+        try:
+            await self.book.add(lessons)
+        except StorageFailed:
+            self._metrics.count("storage_failures_total", "verdicts")
+            raise
+
     async def give(self, judged: Judged) -> Taught:
         """Take the verdicts of one request.
 
@@ -87,7 +95,7 @@ class Teaching:
             given = self._clock()
             lessons["hostile"], lessons["given"] = judged.hostile, given
             if len(lessons):
-                await self.book.add(lessons)
+                await self._kept(lessons)
             served = await self._in_force() or served
             after = await self._serving.scores(lessons)
             counted = self.book.counted()

@@ -1,7 +1,8 @@
 """One training at a time: fit in a thread, measure, keep on disk, and only then serve."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal, NamedTuple
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from api_anomaly.core.detector import FitOptions, Fitted, TrainingFacts, fit
-from api_anomaly.errors import AnomalyError, TrainingInProgress
+from api_anomaly.errors import AnomalyError, StorageFailed, TrainingInProgress
 from api_anomaly.service.decode import History
 from api_anomaly.service.journal import Journal
 from api_anomaly.service.metrics import Metrics
@@ -58,12 +59,20 @@ class Training:
         self._journal = journal
         self._trained = trained
         self.running = False
+        self._claimed = False
         self.ended: Ended | None = None
 
-    def refuse_second(self) -> None:
-        """Raises TrainingInProgress while one runs."""
-        if self.running:
-            raise TrainingInProgress("A training is running. Ask again when it has ended.")
+    @contextmanager
+    def claimed(self) -> Iterator[None]:
+        """Keep others from training from before a history is read until it is trained on: half a
+        gigabyte is not read to be refused. Raises TrainingInProgress."""
+        if self._claimed:
+            raise _in_progress()
+        self._claimed = True
+        try:
+            yield
+        finally:
+            self._claimed = False
 
     async def run(self, history: History) -> Manifest:
         """Train on `history`, keep the model and serve it.
@@ -71,7 +80,8 @@ class Training:
         Raises TrainingInProgress, TooFewLogs and StorageFailed. Whatever is raised, the model that
         was served before still is.
         """
-        self.refuse_second()
+        if self.running:
+            raise _in_progress()
         self.running = True
         self._metrics.set("training_running", 1)
         started = time.perf_counter()
@@ -80,6 +90,8 @@ class Training:
             await self._serving.adopt(fitted.model, fitted.memory, manifest)
         except BaseException as error:
             self._end("failed", error.code if isinstance(error, AnomalyError) else "internal_error")
+            if isinstance(error, StorageFailed):
+                self._metrics.count("storage_failures_total", "model")
             raise
         finally:
             self.running = False
@@ -119,6 +131,10 @@ class Training:
             duration_seconds=time.perf_counter() - started,
         )
         return fitted, self._vault.save(fitted.model, facts, datetime.now(UTC))
+
+
+def _in_progress() -> TrainingInProgress:
+    return TrainingInProgress("A training is running. Ask again when it has ended.")
 
 
 def quality_of(facts: TrainingFacts, labels: NDArray[np.float64]) -> Quality:

@@ -1,5 +1,5 @@
-"""The outermost layer of every request: its id, its metrics, its entry in the journal, and the net
-under unexpected errors.
+"""The outermost layer of every request: its id, its security headers, its metrics, its entries in
+journal and audit, the bound on open requests, and the net under unexpected errors.
 
 Pure ASGI: a middleware with its own task and streams would cost more than a detection does.
 """
@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api_anomaly.service.refusals import json_response
+from api_anomaly.service.refusals import Overloaded, answer, json_response
+from api_anomaly.service.scopes import AUDITED
+from api_anomaly.service.security import headers_for
 
 if TYPE_CHECKING:
     from api_anomaly.service.parts import Parts
@@ -40,19 +42,25 @@ class Watch:
             return
         started = time.perf_counter()
         request_id = _request_id(scope)
-        header = (b"x-request-id", request_id)
+        fixed = (*headers_for(scope["path"], scope.get("scheme", "")), _id_header(request_id))
         status = 0
 
         async def watched_send(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message.get("headers", ()), header]
+                message["headers"] = [*message.get("headers", ()), *fixed]
             await send(message)
 
         parts = _parts(scope)
+        parts.admission.open += 1
         try:
+            if scope["path"] != "/health":
+                parts.admission.check_open()
             await self._app(scope, receive, watched_send)
+        except Overloaded as error:  # only ours: those of the endpoints were answered further in
+            parts.metrics.count("rejected_requests_total", error.code)
+            await answer(error)(scope, receive, watched_send)
         except ClientDisconnect:
             status = _CLIENT_LEFT
         except Exception as error:
@@ -61,6 +69,7 @@ class Watch:
                 await json_response(_FAILED, 500)(scope, receive, watched_send)
             status = 500
         finally:
+            parts.admission.open -= 1
             self._record(parts, scope, status or _CLIENT_LEFT, started, request_id)
 
     @staticmethod
@@ -72,6 +81,8 @@ class Watch:
         endpoint = getattr(scope.get("route"), "path", "unmatched")
         parts.metrics.count("api_requests_total", method, endpoint, str(status))
         parts.metrics.observe("api_request_duration_seconds", seconds, method, endpoint)
+        if endpoint in AUDITED and method == "POST":
+            _audit(parts, scope, endpoint, status, seconds, request_id)
         if parts.journal.verbose:
             parts.journal.debug(
                 "request",
@@ -81,6 +92,25 @@ class Watch:
                 status=status,
                 milliseconds=round(seconds * 1e3, 3),
             )
+
+
+def _audit(
+    parts: "Parts", scope: Scope, endpoint: str, status: int, seconds: float, request_id: bytes
+) -> None:
+    """Who did what, and what came of it. A caller without a valid token has no id."""
+    caller = scope["state"].get("caller")
+    parts.journal.audit(
+        token=caller and caller.id,
+        endpoint=endpoint,
+        status=status,
+        result=scope["state"].get("refused", "success" if status == 200 else "failed"),
+        seconds=round(seconds, 3),
+        request_id=request_id.decode(),
+    )
+
+
+def _id_header(request_id: bytes) -> tuple[bytes, bytes]:
+    return b"x-request-id", request_id
 
 
 def _parts(scope: Scope) -> "Parts":

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from hashlib import sha256
 from pathlib import Path
 
+from api_anomaly.errors import StorageFailed
 from api_anomaly.vault.durable import storing, sync_folder, unfinished, write_file
 
 #: Bytes of entropy in a secret that is made here.
@@ -79,9 +80,13 @@ def secret_in(path: Path) -> tuple[str, bool]:
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text().strip()
+        return path.read_text("ascii").strip()
     except FileNotFoundError:
         return ""
+    except UnicodeDecodeError as error:
+        raise StorageFailed(
+            f"The secret file {path.name} is damaged: put it back, or delete it to have one made."
+        ) from error
 
 
 def _place(fresh: Path, path: Path) -> bool:

@@ -62,8 +62,8 @@ class Vault:
         self._versions_kept = versions_kept
 
     def versions(self) -> list[str]:
-        """The kept versions, oldest first."""
-        with suppress(FileNotFoundError):
+        """The kept versions, oldest first; none where the folder is not there or cannot be read."""
+        with suppress(OSError):
             names = os.listdir(self._root / _VERSIONS)
             return sorted(name for name in names if not name.startswith(UNFINISHED))
         return []

@@ -144,6 +144,20 @@ API_PERFORMANCE = Dashboard(
             "reqps",
             ((f"sum by (code) (rate(rejected_requests_total{{who}}{RATE}))", "{{code}}"),),
         ),
+        Panel(
+            "Turned away",
+            "Requests a second answered 503 because too much is open, held or waiting. Shippers"
+            " send them again. Alert at 1.",
+            "reqps",
+            ((f"sum by (reason) (rate(requests_shed_total{{who}}{RATE}))", "{{reason}}"),),
+            limit=1,
+        ),
+        Panel(
+            "Callers refused",
+            "Callers a second without a valid token, by reason: missing, wrong, limited, scope.",
+            "reqps",
+            ((f"sum by (reason) (rate(auth_failures_total{{who}}{RATE}))", "{{reason}}"),),
+        ),
     ),
 )
 
@@ -407,6 +421,36 @@ SYSTEM_HEALTH = Dashboard(
                 ("sum by (instance) (process_open_fds{who})", "{{instance}} open"),
                 ("sum by (instance) (process_max_fds{who})", "{{instance}} at most"),
             ),
+        ),
+        Panel(
+            "Connections",
+            "Connections that are open, and requests being answered.",
+            "short",
+            (
+                ("sum(open_connections{who})", "connections"),
+                ("sum(open_requests{who})", "requests"),
+            ),
+        ),
+        Panel(
+            "Connections closed",
+            "Connections a second that the service ended: headers slow or large, answers unread,"
+            " room for others, no HTTP.",
+            "short",
+            ((f"sum by (reason) (rate(connections_closed_total{{who}}{RATE}))", "{{reason}}"),),
+        ),
+        Panel(
+            "Failures of the disk",
+            "Failures in the last hour, by what could not be read or written. Any is an alert.",
+            "short",
+            (("sum by (what) (increase(storage_failures_total{who}[1h]))", "{{what}}"),),
+        ),
+        Panel(
+            "Entries of the token file",
+            "Entries that are accepted now; 0 without a token file.",
+            "short",
+            (("max(token_entries{who})", "entries"),),
+            "stat",
+            6,
         ),
         Panel(
             "Release",

@@ -120,7 +120,7 @@ def test_the_kernels_say_what_their_plain_twin_says(
     team: Fitted, seed: int, count: int, users: int
 ) -> None:
     rng, model = np.random.default_rng(seed), team.model
-    base = team.model.scaler.usual
+    base = team.model.scaler.usual[-1]
     rows = np.stack(
         [
             away(model, base, rng.choice([0.0, 0.3, 0.6, 0.9]), int(rng.integers(4)))
@@ -150,7 +150,7 @@ def judged_evidence(model: Model, row: Any) -> float:
 
 
 def test_a_false_positive_puts_the_users_pattern_back_to_neutral(team: Fitted) -> None:
-    row = away(team.model, team.model.scaler.usual, 2.0)
+    row = away(team.model, team.model.scaler.usual[-1], 2.0)
     at = judged_evidence(team.model, row)
     feedback = Feedback.of(team.model, lesson(row, False))
     for distance in (0.0, 0.5):
@@ -165,7 +165,7 @@ def test_a_false_positive_puts_the_users_pattern_back_to_neutral(team: Fitted) -
 def test_no_number_of_false_positives_quiets_a_log_ten_times_rarer(
     team: Fitted, times: int, beyond: float
 ) -> None:
-    row = away(team.model, team.model.scaler.usual, 2.0)
+    row = away(team.model, team.model.scaler.usual[-1], 2.0)
     lessons = np.concatenate([lesson(away(team.model, row, 0.01, i), False) for i in range(times)])
     rarest = float(team.model.evidence(np.ascontiguousarray(lessons["row"])).max())
     evidence = rarest + DECADE + beyond
@@ -174,7 +174,7 @@ def test_no_number_of_false_positives_quiets_a_log_ten_times_rarer(
 
 
 def test_a_true_positive_raises_the_users_pattern_over_the_threshold(team: Fitted) -> None:
-    row = away(team.model, team.model.scaler.usual, 2.0)
+    row = away(team.model, team.model.scaler.usual[-1], 2.0)
     at, threshold = judged_evidence(team.model, row), team.model.calibration.threshold()
     feedback = Feedback.of(team.model, lesson(row, True))
     for evidence in (max(0.0, at - 0.5), at, at + 3.0):
@@ -183,7 +183,7 @@ def test_a_true_positive_raises_the_users_pattern_over_the_threshold(team: Fitte
 
 
 def test_a_true_positive_leaves_the_victims_ordinary_logs_alone(team: Fitted) -> None:
-    row = away(team.model, team.model.scaler.usual, 2.0)
+    row = away(team.model, team.model.scaler.usual[-1], 2.0)
     feedback = Feedback.of(team.model, lesson(row, True))
     usual = judged_evidence(team.model, row) - DECADE - 0.01
     for evidence in (0.0, min(usual, DECADE)):
@@ -191,7 +191,7 @@ def test_a_true_positive_leaves_the_victims_ordinary_logs_alone(team: Fitted) ->
 
 
 def test_the_nearest_verdict_decides_and_of_equals_the_last(team: Fitted) -> None:
-    row = away(team.model, team.model.scaler.usual, 2.0)
+    row = away(team.model, team.model.scaler.usual[-1], 2.0)
     at = judged_evidence(team.model, row)
     other = away(team.model, row, 0.4)
     both = np.concatenate([lesson(row, False), lesson(other, True)])
@@ -215,7 +215,7 @@ def test_the_nearest_verdict_decides_and_of_equals_the_last(team: Fitted) -> Non
 def test_lessons_about_others_move_a_log_by_a_bounded_amount(
     team: Fitted, seed: int, hostile: bool, count: int, evidence: float
 ) -> None:
-    row = away(team.model, team.model.scaler.usual, 2.0)
+    row = away(team.model, team.model.scaler.usual[-1], 2.0)
     many = np.concatenate([lesson(row, hostile, np.uint64(100 + i)) for i in range(count)])
     after = heard(Feedback.of(team.model, many), evidence, row, OTHER)
     assert abs(after - evidence) <= MOST_SHIFT
@@ -227,14 +227,14 @@ def test_lessons_about_others_move_a_log_by_a_bounded_amount(
 
 @pytest.mark.parametrize("count", [1, 5, 400])
 def test_one_users_verdicts_have_one_voice_however_many_they_are(team: Fitted, count: int) -> None:
-    row = away(team.model, team.model.scaler.usual, 2.0)
+    row = away(team.model, team.model.scaler.usual[-1], 2.0)
     teaching = np.concatenate([lesson(away(team.model, row, 0.01, i), False) for i in range(count)])
     after = heard(Feedback.of(team.model, teaching), 8.0, row, OTHER)
     assert 8.0 - after == pytest.approx(MOST_SHIFT / 2.0, rel=0.01)
 
 
 def test_more_users_say_more(team: Fitted) -> None:
-    row = away(team.model, team.model.scaler.usual, 2.0)
+    row = away(team.model, team.model.scaler.usual[-1], 2.0)
     shifts = []
     for count in (1, 3, 30):
         voices = np.concatenate([lesson(row, False, np.uint64(50 + i)) for i in range(count)])
@@ -246,7 +246,7 @@ def test_more_users_say_more(team: Fitted) -> None:
 @given(seed=st.integers(0, 2**32 - 1), user=st.sampled_from([ATTACKER, OTHER]))
 def test_more_evidence_before_is_never_less_after(team: Fitted, seed: int, user: np.uint64) -> None:
     rng = np.random.default_rng(seed)
-    row = away(team.model, team.model.scaler.usual, 2.0)
+    row = away(team.model, team.model.scaler.usual[-1], 2.0)
     some = [
         lesson(
             away(team.model, row, rng.random(), i), rng.random() < 0.5, ATTACKER + np.uint64(i % 3)

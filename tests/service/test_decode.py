@@ -304,3 +304,11 @@ def test_a_basic_iso_time_is_read_and_a_padded_method_is_trimmed() -> None:
     detection = decoded(timestamp="20250101T000000Z", method=" get ")
     assert detection.columns.time[0] == 1_735_689_600.0
     assert detection.logs[0].method == "GET"
+
+
+def test_more_values_than_so_many_logs_can_have_are_refused_before_they_are_parsed() -> None:
+    small = Decoder(10, 10)
+    assert len(small.detection(b'{"logs": [], "x": [' + b"0," * 99_000 + b"0]}").logs) == 0
+    for read in (small.detection, small.history):
+        with pytest.raises(BatchTooLarge, match="more values"):
+            read(b'{"logs": [], "x": [' + b"0," * 101_000 + b"0]}")

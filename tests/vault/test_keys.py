@@ -26,6 +26,14 @@ def test_an_empty_secret_file_counts_as_none(tmp_path: Path) -> None:
     assert made and secret
 
 
+def test_a_damaged_secret_file_is_a_named_error_and_stays_for_a_human(tmp_path: Path) -> None:
+    file = tmp_path / "auth_token"
+    file.write_bytes(b"\x80\x04damaged")
+    with pytest.raises(StorageFailed, match="auth_token is damaged"):
+        secret_in(file)
+    assert file.read_bytes() == b"\x80\x04damaged"
+
+
 def test_two_that_start_at_once_agree_on_one_secret(tmp_path: Path) -> None:
     with ThreadPoolExecutor(8) as threads:
         found = list(threads.map(secret_in, [tmp_path / "auth_token"] * 32))

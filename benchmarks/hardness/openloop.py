@@ -1,0 +1,156 @@
+"""An open loop: requests leave when they are due, whether or not the ones before were answered.
+
+A closed loop slows down with the service and so hides how long callers wait (coordinated
+omission). Latencies count from the moment a request was due. Bare sockets and one selector, because
+the load shares the machine with what it loads.
+"""
+
+import heapq
+import selectors
+import socket
+import time
+from collections import Counter, deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+#: Connections at most: as many callers as wait at once. More wait for a free one.
+CONNECTIONS = 300
+_PATIENCE = 60.0  # seconds for the last answers
+_HEALTH = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
+_HEALTH_EVERY = 0.02
+
+
+@dataclass
+class Load:
+    """What came of a load: latencies in seconds of the answers 200, of the refusals and of /health
+    meanwhile, the statuses, and how late the load itself was at most."""
+
+    accepted: list[float] = field(default_factory=list)
+    refused: list[float] = field(default_factory=list)
+    health: list[float] = field(default_factory=list)
+    statuses: Counter[int] = field(default_factory=Counter)
+    late: float = 0.0
+
+
+@dataclass
+class _Caller:
+    """A connection, since when its request is due, and what came of the answer."""
+
+    socket: socket.socket
+    health: bool = False
+    due: float = 0.0
+    answer: bytes = b""
+    missing: int = -1
+
+
+class _Loop:
+    def __init__(self, port: int, requests: Sequence[bytes], rate: float, seconds: float) -> None:
+        self._port = port
+        self._requests = requests
+        self._selector = selectors.DefaultSelector()
+        self._free: deque[_Caller] = deque()
+        self._made = self._busy = 0
+        self._load = Load()
+        started = time.perf_counter()
+        self._end = started + seconds
+        # The health checks are due on their own clock; a heap keeps both in order.
+        self._due = [(started + number / rate, number) for number in range(int(rate * seconds))]
+        checks = int(seconds / _HEALTH_EVERY)
+        self._due += [(started + _HEALTH_EVERY * number, -1) for number in range(checks)]
+        heapq.heapify(self._due)
+        self._prober: _Caller | None = self._connected(health=True)
+
+    def run(self) -> Load:
+        """Until all is answered."""
+        while (self._due or self._busy) and time.perf_counter() < self._end + _PATIENCE:
+            self._send()
+            wait = self._due[0][0] - time.perf_counter() if self._due else 0.1
+            for key, _ in self._selector.select(max(0.0, min(wait, 0.1))):
+                self._read(key.data)
+        self._load.statuses[0] += self._busy
+        self._selector.close()
+        return self._load
+
+    def _send(self) -> None:
+        while self._due and self._due[0][0] <= time.perf_counter():
+            due, number = self._due[0]
+            caller = self._prober if number < 0 else self._caller()
+            if number < 0 and caller is None:  # the check before is not answered yet
+                heapq.heappop(self._due)
+                continue
+            if caller is None:
+                return
+            heapq.heappop(self._due)
+            if number < 0:
+                self._prober, due = None, time.perf_counter()
+            self._load.late = max(self._load.late, time.perf_counter() - due)
+            caller.due, caller.answer, caller.missing = due, b"", -1
+            self._busy += 1
+            request = _HEALTH if number < 0 else self._requests[number % len(self._requests)]
+            self._write(caller, request)
+
+    def _write(self, caller: _Caller, request: bytes) -> None:
+        try:
+            caller.socket.setblocking(True)
+            caller.socket.sendall(request)
+            caller.socket.setblocking(False)
+        except OSError:
+            self._done(caller, 0)
+
+    def _caller(self) -> _Caller | None:
+        if self._free:
+            return self._free.pop()
+        return self._connected() if self._made < CONNECTIONS else None
+
+    def _connected(self, health: bool = False) -> _Caller:
+        self._made += 1
+        caller = _Caller(socket.create_connection(("127.0.0.1", self._port)), health)
+        caller.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        caller.socket.setblocking(False)
+        self._selector.register(caller.socket, selectors.EVENT_READ, caller)
+        return caller
+
+    def _read(self, caller: _Caller) -> None:
+        try:
+            data = caller.socket.recv(262_144)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self._done(caller, 0)
+            return
+        if caller.missing < 0:
+            caller.answer += data
+            end = caller.answer.find(b"\r\n\r\n")
+            if end < 0:
+                return
+            head = caller.answer[:end].lower()
+            length = int(head.split(b"content-length: ")[1].split(b"\r\n")[0])
+            caller.missing = end + 4 + length - len(caller.answer)
+        else:
+            caller.missing -= len(data)
+        if caller.missing <= 0:
+            self._done(caller, int(caller.answer[9:12]))
+
+    def _done(self, caller: _Caller, status: int) -> None:
+        took = time.perf_counter() - caller.due
+        self._busy -= 1
+        if caller.health:
+            self._load.health.append(took)
+            self._prober = caller
+            return
+        self._load.statuses[status] += 1
+        (self._load.accepted if status == 200 else self._load.refused).append(took)
+        if status:
+            self._free.append(caller)
+        else:
+            self._made -= 1
+            self._selector.unregister(caller.socket)
+            caller.socket.close()
+
+
+def load(port: int, requests: Sequence[bytes], rate: float, seconds: float) -> Load:
+    """`rate` requests a second for `seconds`, taken from `requests` in turn; /health 50 times a
+    second beside them."""
+    return _Loop(port, requests, rate, seconds).run()

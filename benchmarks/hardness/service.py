@@ -1,0 +1,153 @@
+"""The service in a process of its own, and what the system tells about that process."""
+
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+ROOT = Path(__file__).resolve().parents[2]
+TOKEN = "a-token-for-the-hard-times"
+_START_SECONDS = 300.0
+
+
+class Answer(NamedTuple):
+    """A status, the headers by lower-case name, and the body."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    def json(self) -> Any:
+        """The body as JSON."""
+        return json.loads(self.body)
+
+
+class Service:
+    """`python main.py` with its files in `folder`. Its output goes to `folder`/output."""
+
+    def __init__(self, folder: Path, **environ: str) -> None:
+        self.folder = folder
+        self.port = free_port()
+        settings = {
+            "HOST": "127.0.0.1",
+            "PORT": str(self.port),
+            "AUTH_TOKEN": TOKEN,
+            "MODEL_PATH": str(folder / "models" / "isolation_forest.pkl"),
+            "SCALER_PATH": str(folder / "models" / "scaler.pkl"),
+            "LOG_FILE": str(folder / "logs" / "journal.log"),
+        }
+        self._environment = {**os.environ, **settings, **environ}
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    @property
+    def pid(self) -> int:
+        """Of the running process."""
+        assert self._process is not None
+        return self._process.pid
+
+    def begin(self) -> None:
+        """Start the process; it does not answer yet."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with open(self.folder / "output", "ab") as output:
+            command = [sys.executable, str(ROOT / "main.py")]
+            self._process = subprocess.Popen(
+                command, cwd=self.folder, env=self._environment, stdout=output, stderr=output
+            )
+
+    def start(self) -> None:
+        """Start, and wait until it answers."""
+        self.begin()
+        end = time.monotonic() + _START_SECONDS
+        while time.monotonic() < end:
+            assert self._process is not None
+            if self._process.poll() is not None:
+                raise RuntimeError((self.folder / "output").read_text()[-2_000:])
+            try:
+                if self.ask("GET", "/health").status == 200:
+                    return
+            except OSError:
+                time.sleep(0.02)
+        raise RuntimeError("the service did not answer")
+
+    def kill(self) -> None:
+        """End it as the kernel does when memory is short."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGKILL)
+            self._process.wait()
+            self._process = None
+
+    def stop(self) -> None:
+        """End it as an orchestrator does."""
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait(60)
+            self._process = None
+
+    def ask(
+        self, method: str, path: str, body: bytes | None = None, timeout: float = 300.0, **more: str
+    ) -> Answer:
+        """One request on a connection of its own. Raises OSError when it is not answered."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+        headers = {"Authorization": f"Bearer {TOKEN}"}
+        headers |= {name.replace("_", "-"): value for name, value in more.items()}
+        try:
+            connection.request(method, path, body, headers)
+            response = connection.getresponse()
+            named = {name.lower(): value for name, value in response.getheaders()}
+            return Answer(response.status, named, response.read())
+        except http.client.HTTPException as error:
+            raise ConnectionError(str(error)) from error
+        finally:
+            connection.close()
+
+    def post(self, path: str, value: Any = None, **more: str) -> Answer:
+        """POST a JSON value."""
+        return self.ask("POST", path, None if value is None else encoded(value), 300.0, **more)
+
+    def metrics(self) -> dict[str, float]:
+        """Every sample of /metrics by its name with labels."""
+        lines = self.ask("GET", "/metrics").body.decode().splitlines()
+        pairs = (line.rsplit(" ", 1) for line in lines if line and not line.startswith("#"))
+        return {name: float(value) for name, value in pairs}
+
+    def processor(self) -> float:
+        """Processor seconds that it has used."""
+        fields = (Path("/proc") / str(self.pid) / "stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def resident(self) -> int:
+        """Bytes of memory that are the process's now."""
+        fields = (Path("/proc") / str(self.pid) / "statm").read_text().split()
+        return int(fields[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    def descriptors(self) -> int:
+        """Files and connections that are open."""
+        return len(os.listdir(f"/proc/{self.pid}/fd"))
+
+    def threads(self) -> int:
+        """Threads that run."""
+        return len(os.listdir(f"/proc/{self.pid}/task"))
+
+
+def encoded(value: Any) -> bytes:
+    """As JSON."""
+    return json.dumps(value).encode()
+
+
+def free_port() -> int:
+    """A loopback port that is free now."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return int(free.getsockname()[1])

@@ -1,0 +1,94 @@
+"""Coverage-guided garbage for whatever reads bytes: each is read or raises one named error.
+
+Run by ``scripts/hard fuzz``; `sys.argv[1]` names the reader.
+"""
+
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import atheris
+
+with atheris.instrument_imports(include=["api_anomaly"]):
+    from api_anomaly.errors import AnomalyError
+    from api_anomaly.service.auth import bearer_token
+    from api_anomaly.service.body import inflate
+    from api_anomaly.service.decode import Decoder
+    from api_anomaly.service.retries import retry_key
+    from api_anomaly.service.token_file import entries_in
+    from api_anomaly.vault.keys import SigningKeys
+    from api_anomaly.vault.manifest import read_manifest
+    from api_anomaly.vault.snapshot import read_snapshot
+
+MOST_BYTES = 100_000
+FOLDER = TemporaryDirectory()
+FILE = Path(FOLDER.name) / "given"
+KEYS = SigningKeys(["a signing key of the fuzzer"])
+DECODER = Decoder(1_000, 1_000)
+
+
+def gzipped(data: bytes) -> None:
+    assert len(inflate(data, MOST_BYTES)) <= MOST_BYTES
+
+
+def json(data: bytes) -> None:
+    for read in (DECODER.detection, DECODER.history):
+        read(data)
+
+
+def log(data: bytes) -> None:
+    """Garbage where a value of a log belongs, so that more of it is well-formed JSON."""
+    given = atheris.FuzzedDataProvider(data)
+    name = given.PickValueInList(
+        ["timestamp", "user_id", "method", "status_code", "ip_address", "response_time"]
+    )
+    value = given.ConsumeUnicodeNoSurrogates(60)
+    DECODER.detection(
+        b'{"logs":[{"endpoint":"/","user_id":"u","timestamp":0,"method":"GET","status_code":200,"'
+        + name.encode()
+        + b'":'
+        + value.encode()
+        + b"}]}"
+    )
+
+
+def headers(data: bytes) -> None:
+    first, _, second = data.partition(b"\n")
+    for read, name in ((bearer_token, b"authorization"), (retry_key, b"idempotency-key")):
+        read([(name, first), (name, second)])
+
+
+def manifest(data: bytes) -> None:
+    read_manifest(data, KEYS)
+
+
+def snapshot(data: bytes) -> None:
+    FILE.write_bytes(b"api-anomaly memory 1\n" + data)
+    read_snapshot(FILE, "schema", 16, KEYS)
+
+
+def tokens(data: bytes) -> None:
+    FILE.write_bytes(data)
+    entries_in(FILE)
+
+
+READERS = {
+    reader.__name__: reader for reader in (gzipped, json, log, headers, manifest, snapshot, tokens)
+}
+
+
+def main() -> None:
+    reader = READERS[sys.argv.pop(1)]
+
+    def one(data: bytes) -> None:
+        try:
+            reader(data)
+        except AnomalyError as error:
+            assert error.code and str(error)
+
+    atheris.Setup(sys.argv, one)
+    atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,16 @@
+"""The fuzzers find nothing: run by ``scripts/test --slow``, longer by ``scripts/hard fuzz``."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.slow
+def test_schemathesis_and_atheris_find_nothing() -> None:
+    command = [sys.executable, ROOT / "scripts" / "hard", "fuzz", "--examples=10", "--seconds=3"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=1_800)
+    assert done.returncode == 0, done.stdout + done.stderr
