@@ -185,6 +185,15 @@ def test_every_alert_has_a_test_in_which_it_fires_and_one_in_which_it_does_not()
         assert fired == {True, False}, rule["alert"]
 
 
+def test_the_memory_alert_knows_the_limit_that_compose_and_the_deployment_set() -> None:
+    (container,) = only("Deployment")["spec"]["template"]["spec"]["containers"]
+    assert container["resources"]["limits"]["memory"] == "4Gi"
+    compose = loaded("docker-compose.yml")["services"]["api"]["deploy"]["resources"]["limits"]
+    assert compose["memory"] == "4G"  # of Compose: 4 GiB
+    (rule,) = [rule for rule in rules() if rule["alert"] == "ProcessMemoryHigh"]
+    assert rule["expr"].endswith("> 0.9 * 4 * 1024 ^ 3")
+
+
 def test_the_three_promised_dashboards_are_what_their_source_says() -> None:
     build = ROOT / "monitoring" / "grafana" / "build.py"
     done = subprocess.run([sys.executable, build, "--check"], capture_output=True, text=True)
