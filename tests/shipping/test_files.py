@@ -95,7 +95,7 @@ def test_every_container_of_the_stack_is_bounded_and_hardened(name: str) -> None
     assert service["cap_drop"] == ["ALL"]
     assert set(service["deploy"]["resources"]["limits"]) == {"cpus", "memory"}
     if name != "api":
-        assert re.search(r":v?\d+\.\d+\.\d+$", service["image"])
+        assert re.search(r":v?\d+\.\d+\.\d+@sha256:[0-9a-f]{64}$", service["image"])
         assert service["healthcheck"]["test"][0] == "CMD"
 
 
