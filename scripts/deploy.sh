@@ -31,6 +31,7 @@ TAG=""
 ENVIRONMENT=""
 DRY=0
 TESTED=0
+FORWARD=""
 
 say() { printf '%s\n' "$*"; }
 step() { printf '\n== %s\n' "$*"; }
@@ -191,9 +192,11 @@ push() {
     run "$ENGINE" push "$IMAGE:$TAG"
 }
 
-# What runs now, to go back to: the settings, and whether there is anything at all.
+# What runs now, to go back to: image, revision and settings; all empty when there is nothing.
 remember() {
     BEFORE="$(kube get deployment "$APP" --output 'jsonpath={.spec.template.spec.containers[0].image}' 2>/dev/null || true)"
+    REVISION="$(kube get deployment "$APP" \
+        --output 'jsonpath={.metadata.annotations.deployment\.kubernetes\.io/revision}' 2>/dev/null || true)"
     SETTINGS="$(kube get configmap "$APP" --output 'jsonpath={.data}' 2>/dev/null || true)"
     say "running now: ${BEFORE:-nothing}"
 }
@@ -207,7 +210,8 @@ roll_back() {
     if [ -n "$SETTINGS" ]; then
         kube patch configmap "$APP" --type json --patch "[{\"op\": \"replace\", \"path\": \"/data\", \"value\": $SETTINGS}]" || true
     fi
-    if kube rollout undo "deployment/$APP" &&
+    # By its number: where apply failed before it reached the Deployment, "the one before" would be one too far.
+    if kube rollout undo "deployment/$APP" --to-revision "$REVISION" &&
         kube rollout status "deployment/$APP" --timeout "${ROLLOUT_SECONDS:-300}s"; then
         say "rolled back to $BEFORE"
     else
@@ -217,18 +221,24 @@ roll_back() {
 
 smoke_deployment() {
     step "smoke test of the deployment (changes no model)"
-    local port forward token result=0
+    local port token result=0
     port="$(free_port)"
     token="${AUTH_TOKEN:-$(kube get secret "$APP" --output 'jsonpath={.data.auth-token}' | base64 --decode)}" || return 1
     # Not through kube: of a function in the background only the shell would be stopped, never kubectl.
     kubectl ${KUBE_CONTEXT:+--context "$KUBE_CONTEXT"} --namespace "$NAMESPACE" \
         port-forward "service/$APP" "$port:80" --address 127.0.0.1 >/dev/null &
-    forward=$!
+    FORWARD=$!
     wait_for_health "http://127.0.0.1:$port" &&
         AUTH_TOKEN="${token%%,*}" "$ROOT/scripts/test_pipeline.py" --url "http://127.0.0.1:$port" || result=1
-    kill "$forward" 2>/dev/null || true
-    wait "$forward" 2>/dev/null || true
+    end_forward
     return "$result"
+}
+
+end_forward() {
+    [ -n "$FORWARD" ] || return 0
+    kill "$FORWARD" 2>/dev/null || true
+    wait "$FORWARD" 2>/dev/null || true
+    FORWARD=""
 }
 
 roll_out() {
@@ -237,17 +247,26 @@ roll_out() {
         say "would run: kubectl apply of these objects"
         render | sed -n 's/^kind: /  /p'
         say "would run: kubectl rollout status deployment/$APP, then scripts/test_pipeline.py through a port-forward"
-        say "would run on failure: kubectl rollout undo deployment/$APP"
+        say "would run on failure: kubectl rollout undo deployment/$APP, to the revision that runs now"
         return
     fi
     remember
     local manifests
     manifests="$(render)" || fail "the manifests cannot be rendered"
+    trap give_up INT TERM
     if printf '%s\n' "$manifests" | kube apply --filename - &&
         step "wait" && kube rollout status "deployment/$APP" --timeout "${ROLLOUT_SECONDS:-300}s" &&
         smoke_deployment; then
+        trap - INT TERM
         return
     fi
+    give_up
+}
+
+# Also when somebody interrupts: a deployment is never left half-way.
+give_up() {
+    trap - INT TERM
+    end_forward
     kube get pods --output wide || true
     roll_back
     fail "$TAG was not deployed to $ENVIRONMENT"
