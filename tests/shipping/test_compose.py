@@ -33,7 +33,7 @@ class Stack:
         for name, port in PORTS.items():
             text = text.replace(f":{port}:{port}", f":{self.ports[name]}:{port}")
         compose = yaml.safe_load(text)
-        compose["name"] = f"stack-{self.ports['api']}"
+        self.name = compose["name"] = f"stack-{self.ports['api']}"
         (folder / "docker-compose.yml").write_text(yaml.safe_dump(compose))
 
     def compose(self, *arguments: str, check: bool = True, **environment: str):
@@ -80,3 +80,7 @@ def test_the_service_prometheus_and_alertmanager_find_each_other(stack: Stack, l
         ]
     with httpx.Client(base_url=f"http://127.0.0.1:{stack.ports['alertmanager']}") as alertmanager:
         until(lambda: answers(alertmanager, "/-/ready"), "Alertmanager is ready")
+    for name in STACK:
+        # No systemd, no timers: what they would run is run here.
+        container = f"{stack.name}_{name}_1"
+        assert stack.parts.podman("healthcheck", "run", container).returncode == 0

@@ -2,6 +2,7 @@
 answer, and an alert travels through Alertmanager to somebody's webhook."""
 
 import json
+import re
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
@@ -235,3 +236,19 @@ def test_the_rules_pass_their_own_tests(program: Program) -> None:
     ):
         done = subprocess.run([program("promtool"), *arguments], capture_output=True, text=True)
         assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_docs_configuration_for_kubernetes_is_one(program: Program, tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "operations.md").read_text()
+    blocks = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    (block,) = [block for block in blocks if "kubernetes_sd_configs" in block]
+    configuration = yaml.safe_load(block)
+    (job,) = configuration["scrape_configs"]
+    # Debian builds Prometheus without Kubernetes: of its discovery only the form is looked at.
+    (discovery,) = job.pop("kubernetes_sd_configs")
+    assert discovery == {"role": "pod", "namespaces": {"names": ["api-anomaly-detection"]}}
+    file = tmp_path / "prometheus.yml"
+    file.write_text(yaml.safe_dump(configuration))
+    command = [program("promtool"), "check", "config", file]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
