@@ -4,6 +4,7 @@ answer, and an alert travels through Alertmanager to somebody's webhook."""
 import json
 import re
 import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -14,7 +15,7 @@ import httpx
 import pytest
 import yaml
 
-from tests.shipping.conftest import ROOT, Running, Spawn, answers, free_port, until
+from tests.shipping.conftest import ROOT, TOKEN, Running, Spawn, answers, free_port, until
 
 pytestmark = pytest.mark.slow
 DASHBOARDS = sorted((ROOT / "monitoring" / "grafana" / "dashboards").glob("*.json"))
@@ -141,6 +142,18 @@ def traffic(service: httpx.Client, logs: Callable[..., list[dict[str, Any]]]) ->
     service.get("/nowhere")
 
 
+def replay(service: httpx.Client, logs: list[dict[str, Any]], folder: Path) -> None:
+    """The project's own client reads an access log, trains on its earlier part, detects on the
+    later one."""
+    file = folder / "access.ndjson"
+    file.write_text("".join(json.dumps(log) + "\n" for log in logs))
+    command = [sys.executable, "-m", "api_replay", file, "--url", str(service.base_url)]
+    done = subprocess.run(
+        [*command, "--token", TOKEN], cwd=ROOT, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def queries(dashboard: Path) -> list[tuple[str, str]]:
     """(panel, PromQL) of every query, with the variables as Grafana would fill them in."""
     found = []
@@ -152,9 +165,9 @@ def queries(dashboard: Path) -> list[tuple[str, str]]:
 
 
 def test_every_query_of_every_dashboard_has_an_answer(
-    service: httpx.Client, prometheus: httpx.Client, logs
+    service: httpx.Client, prometheus: httpx.Client, logs, tmp_path: Path
 ) -> None:
-    traffic(service, logs)
+    replay(service, logs(3_000, start=1_690_000_000.0), tmp_path)
     until(lambda: value(prometheus, "count_over_time(model_loaded[1m])") >= 3, "three scrapes")
     traffic(service, logs)
     waiting = {row for dashboard in DASHBOARDS for row in queries(dashboard)}
