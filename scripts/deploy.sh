@@ -104,13 +104,15 @@ choose_engine() {
 preflight() {
     step "preflight: $APP $TAG to $ENVIRONMENT (namespace $NAMESPACE)"
     choose_engine
-    command -v kubectl >/dev/null 2>&1 || fail "kubectl was not found"
+    local program
+    for program in kubectl curl python3 base64; do
+        command -v "$program" >/dev/null 2>&1 || missing "$program in PATH"
+    done
     if [ -n "$(git -C "$ROOT" status --porcelain 2>/dev/null)" ]; then
         [ "$ENVIRONMENT" = staging ] || missing "a clean working tree: what goes to production is what is committed"
         say "note: the working tree has changes that are not committed"
     fi
-    render >/dev/null || fail "the manifests cannot be rendered"
-    say "manifests: rendered"
+    if render >/dev/null; then say "manifests: rendered"; else missing "manifests that can be rendered"; fi
     if ! kube version --request-timeout=10s >/dev/null 2>&1; then
         missing "a cluster that answers; kubectl config current-context says which one is meant"
         return
@@ -245,7 +247,7 @@ roll_out() {
     step "apply"
     if [ "$DRY" -eq 1 ]; then
         say "would run: kubectl apply of these objects"
-        render | sed -n 's/^kind: /  /p'
+        render 2>/dev/null | sed -n 's/^kind: /  /p' || say "  not known: the manifests cannot be rendered here"
         say "would run: kubectl rollout status deployment/$APP, then scripts/test_pipeline.py through a port-forward"
         say "would run on failure: kubectl rollout undo deployment/$APP, to the revision that runs now"
         return

@@ -16,6 +16,7 @@ from typing import Any
 
 import httpx
 import pytest
+import yaml
 
 from tests.shipping.conftest import ROOT, TOKEN, Image, Parts, answers, caller, free_port, until
 
@@ -90,21 +91,47 @@ class Cluster:
 
 
 @pytest.fixture(scope="module")
+def registry(parts: Parts, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """host:port of a registry on this machine, without TLS."""
+    folder, address = tmp_path_factory.mktemp("registry"), f"localhost:{free_port()}"
+    settings = {
+        "version": 0.1,
+        "storage": {"filesystem": {"rootdirectory": str(folder / "images")}},
+        "http": {"addr": address},
+    }
+    (folder / "registry.yml").write_text(yaml.safe_dump(settings))
+    command = ["docker-registry", "serve", folder / "registry.yml"]
+    with open(folder / "output", "wb") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=output)
+    with httpx.Client(base_url=f"http://{address}") as client:
+        until(lambda: answers(client, "/v2/"), "the registry answers")
+    yield address
+    process.terminate()
+    process.wait(30)
+
+
+@pytest.fixture(scope="module")
 def cluster(
     parts: Parts,
     image: Image,
     kept_secret: None,
     build_options: list[str],
+    registry: str,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Cluster]:
-    """A cluster to which 9.9.7 and then 9.9.8 were deployed. Each test leaves 9.9.8 running."""
+    """A cluster to which 9.9.7, pushed, and then 9.9.8 were deployed. Each test leaves 9.9.8
+    running."""
     if shutil.which("kubectl") is None:
         pytest.skip("kubectl is not installed, and it renders the manifests")
     made = Cluster(parts, build_options, tmp_path_factory.mktemp("deploy"))
+    plain = made.folder / "registries.conf"
+    plain.write_text(f'[[registry]]\nlocation = "{registry}"\ninsecure = true\n')
+    with_registry = {"REGISTRY": registry, "CONTAINERS_REGISTRIES_CONF": str(plain)}
     try:
-        for version in ("9.9.7", "9.9.8"):
-            output = made.deploy(version)
-            assert output.rstrip().endswith(f"api-anomaly-detection:{version} runs in staging")
+        output = made.deploy("9.9.7", **with_registry)
+        assert output.rstrip().endswith(f"{registry}/api-anomaly-detection:9.9.7 runs in staging")
+        output = made.deploy("9.9.8")
+        assert output.rstrip().endswith("api-anomaly-detection:9.9.8 runs in staging")
         yield made
     finally:
         parts.podman("pod", "rm", "--force", "--time=0", POD, check=False)
@@ -135,6 +162,16 @@ def test_versions_are_built_tested_run_and_tested_again(
     label = '{{index .Config.Labels "org.opencontainers.image.version"}}'
     built = parts.podman("image", "inspect", "--format", label, "api-anomaly-detection:9.9.8")
     assert built.stdout.strip() == "9.9.8"
+
+
+def test_with_a_registry_the_image_is_pushed_before_it_is_applied(
+    cluster: Cluster, registry: str
+) -> None:
+    tags = httpx.get(f"http://{registry}/v2/api-anomaly-detection/tags/list").json()
+    assert tags == {"name": "api-anomaly-detection", "tags": ["9.9.7"]}
+    first, _ = cluster.held["revisions"][:2]
+    (container,) = first["spec"]["template"]["spec"]["containers"]
+    assert container["image"] == f"{registry}/api-anomaly-detection:9.9.7"
 
 
 def test_a_version_that_does_not_start_is_taken_back_with_its_settings_and_keeps_the_model(
