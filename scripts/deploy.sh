@@ -194,14 +194,18 @@ push() {
     run "$ENGINE" push "$IMAGE:$TAG"
 }
 
-# What runs now, to go back to: image, revision and settings; all empty when there is nothing.
+# What runs now, to go back to: image, revision and settings; all empty when there is nothing. A question that is not
+# answered is no "nothing": without the answers there would be no way back.
 remember() {
-    BEFORE="$(kube get deployment "$APP" --output 'jsonpath={.spec.template.spec.containers[0].image}' 2>/dev/null || true)"
-    REVISION="$(kube get deployment "$APP" \
-        --output 'jsonpath={.metadata.annotations.deployment\.kubernetes\.io/revision}' 2>/dev/null || true)"
-    SETTINGS="$(kube get configmap "$APP" --output 'jsonpath={.data}' 2>/dev/null || true)"
+    local revision='jsonpath={.metadata.annotations.deployment\.kubernetes\.io/revision}'
+    BEFORE="$(asked deployment 'jsonpath={.spec.template.spec.containers[0].image}')" || unanswered
+    REVISION="$(asked deployment "$revision")" || unanswered
+    SETTINGS="$(asked configmap 'jsonpath={.data}')" || unanswered
     say "running now: ${BEFORE:-nothing}"
 }
+
+asked() { kube get "$1" "$APP" --ignore-not-found --output "$2"; }
+unanswered() { fail "the cluster does not say what runs now; nothing was changed"; }
 
 roll_back() {
     step "roll back"

@@ -3,7 +3,7 @@
 No cluster can be had. So a Deployment runs as a real pod by `podman kube play`, with the ConfigMap,
 the volume claim and the Secret it names; its port is HOST_PORT. The folder CLUSTER keeps what a
 cluster would (settings, revisions) and `asked`, a line for each call. REFUSE names a kind that
-`apply` refuses, as an admission webhook that is down does.
+`apply` refuses, as an admission webhook that is down does, or is "get": nothing can be asked.
 """
 
 import asyncio
@@ -56,9 +56,12 @@ def get(words: list[str]) -> int:
         return 0
     if kind == "pods":
         return subprocess.run(["podman", "pod", "ps"]).returncode
-    if not held["revisions"]:
-        print(f'Error from server (NotFound): {kind} "{words[1]}" not found', file=sys.stderr)
+    if os.environ.get("REFUSE") == "get":
+        print("Unable to connect to the server: i/o timeout", file=sys.stderr)
         return 1
+    if not held["revisions"]:
+        assert "--ignore-not-found" in words
+        return 0
     current = held["revisions"][held["current"] - 1]
     answers = {
         "jsonpath={.data}": json.dumps(held["settings"]),

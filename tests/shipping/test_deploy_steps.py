@@ -196,6 +196,16 @@ def test_where_apply_fails_before_the_deployment_nothing_older_comes_back(
     assert answers(client)
 
 
+def test_where_the_cluster_does_not_say_what_runs_nothing_is_changed(
+    cluster: Cluster, client: httpx.Client
+) -> None:
+    applied = cluster.asked.count("apply")
+    output = cluster.deploy("9.9.9", code=1, REFUSE="get")
+    assert "the cluster does not say what runs now; nothing was changed" in output
+    assert cluster.asked.count("apply") == applied
+    assert answers(client)
+
+
 def test_a_deployment_that_is_cancelled_is_taken_back_too(
     cluster: Cluster, client: httpx.Client, parts: Parts
 ) -> None:
