@@ -31,6 +31,7 @@ TAG=""
 ENVIRONMENT=""
 DRY=0
 TESTED=0
+FORWARD=""
 
 say() { printf '%s\n' "$*"; }
 step() { printf '\n== %s\n' "$*"; }
@@ -103,13 +104,15 @@ choose_engine() {
 preflight() {
     step "preflight: $APP $TAG to $ENVIRONMENT (namespace $NAMESPACE)"
     choose_engine
-    command -v kubectl >/dev/null 2>&1 || fail "kubectl was not found"
+    local program
+    for program in kubectl curl python3 base64; do
+        command -v "$program" >/dev/null 2>&1 || missing "$program in PATH"
+    done
     if [ -n "$(git -C "$ROOT" status --porcelain 2>/dev/null)" ]; then
         [ "$ENVIRONMENT" = staging ] || missing "a clean working tree: what goes to production is what is committed"
         say "note: the working tree has changes that are not committed"
     fi
-    render >/dev/null || fail "the manifests cannot be rendered"
-    say "manifests: rendered"
+    if render >/dev/null; then say "manifests: rendered"; else missing "manifests that can be rendered"; fi
     if ! kube version --request-timeout=10s >/dev/null 2>&1; then
         missing "a cluster that answers; kubectl config current-context says which one is meant"
         return
@@ -191,12 +194,18 @@ push() {
     run "$ENGINE" push "$IMAGE:$TAG"
 }
 
-# What runs now, to go back to: the settings, and whether there is anything at all.
+# What runs now, to go back to: image, revision and settings; all empty when there is nothing. A question that is not
+# answered is no "nothing": without the answers there would be no way back.
 remember() {
-    BEFORE="$(kube get deployment "$APP" --output 'jsonpath={.spec.template.spec.containers[0].image}' 2>/dev/null || true)"
-    SETTINGS="$(kube get configmap "$APP" --output 'jsonpath={.data}' 2>/dev/null || true)"
+    local revision='jsonpath={.metadata.annotations.deployment\.kubernetes\.io/revision}'
+    BEFORE="$(asked deployment 'jsonpath={.spec.template.spec.containers[0].image}')" || unanswered
+    REVISION="$(asked deployment "$revision")" || unanswered
+    SETTINGS="$(asked configmap 'jsonpath={.data}')" || unanswered
     say "running now: ${BEFORE:-nothing}"
 }
+
+asked() { kube get "$1" "$APP" --ignore-not-found --output "$2"; }
+unanswered() { fail "the cluster does not say what runs now; nothing was changed"; }
 
 roll_back() {
     step "roll back"
@@ -207,7 +216,8 @@ roll_back() {
     if [ -n "$SETTINGS" ]; then
         kube patch configmap "$APP" --type json --patch "[{\"op\": \"replace\", \"path\": \"/data\", \"value\": $SETTINGS}]" || true
     fi
-    if kube rollout undo "deployment/$APP" &&
+    # By its number: where apply failed before it reached the Deployment, "the one before" would be one too far.
+    if kube rollout undo "deployment/$APP" --to-revision "$REVISION" &&
         kube rollout status "deployment/$APP" --timeout "${ROLLOUT_SECONDS:-300}s"; then
         say "rolled back to $BEFORE"
     else
@@ -217,37 +227,52 @@ roll_back() {
 
 smoke_deployment() {
     step "smoke test of the deployment (changes no model)"
-    local port forward token result=0
+    local port token result=0
     port="$(free_port)"
     token="${AUTH_TOKEN:-$(kube get secret "$APP" --output 'jsonpath={.data.auth-token}' | base64 --decode)}" || return 1
     # Not through kube: of a function in the background only the shell would be stopped, never kubectl.
     kubectl ${KUBE_CONTEXT:+--context "$KUBE_CONTEXT"} --namespace "$NAMESPACE" \
         port-forward "service/$APP" "$port:80" --address 127.0.0.1 >/dev/null &
-    forward=$!
+    FORWARD=$!
     wait_for_health "http://127.0.0.1:$port" &&
         AUTH_TOKEN="${token%%,*}" "$ROOT/scripts/test_pipeline.py" --url "http://127.0.0.1:$port" || result=1
-    kill "$forward" 2>/dev/null || true
-    wait "$forward" 2>/dev/null || true
+    end_forward
     return "$result"
+}
+
+end_forward() {
+    [ -n "$FORWARD" ] || return 0
+    kill "$FORWARD" 2>/dev/null || true
+    wait "$FORWARD" 2>/dev/null || true
+    FORWARD=""
 }
 
 roll_out() {
     step "apply"
     if [ "$DRY" -eq 1 ]; then
         say "would run: kubectl apply of these objects"
-        render | sed -n 's/^kind: /  /p'
+        render 2>/dev/null | sed -n 's/^kind: /  /p' || say "  not known: the manifests cannot be rendered here"
         say "would run: kubectl rollout status deployment/$APP, then scripts/test_pipeline.py through a port-forward"
-        say "would run on failure: kubectl rollout undo deployment/$APP"
+        say "would run on failure: kubectl rollout undo deployment/$APP, to the revision that runs now"
         return
     fi
     remember
     local manifests
     manifests="$(render)" || fail "the manifests cannot be rendered"
+    trap give_up INT TERM
     if printf '%s\n' "$manifests" | kube apply --filename - &&
         step "wait" && kube rollout status "deployment/$APP" --timeout "${ROLLOUT_SECONDS:-300}s" &&
         smoke_deployment; then
+        trap - INT TERM
         return
     fi
+    give_up
+}
+
+# Also when somebody interrupts: a deployment is never left half-way.
+give_up() {
+    trap - INT TERM
+    end_forward
     kube get pods --output wide || true
     roll_back
     fail "$TAG was not deployed to $ENVIRONMENT"

@@ -362,12 +362,11 @@ SYSTEM_HEALTH = Dashboard(
         ),
         Panel(
             "Memory of the process",
-            "Resident and virtual memory.",
+            "Resident memory: what counts against the limit. Alert at 90 % of 4 GiB; there the"
+            " process would be killed.",
             "bytes",
-            (
-                ("sum by (instance) (process_resident_memory_bytes{who})", "{{instance}} resident"),
-                ("sum by (instance) (process_virtual_memory_bytes{who})", "{{instance}} virtual"),
-            ),
+            (("sum by (instance) (process_resident_memory_bytes{who})", "{{instance}}"),),
+            limit=0.9 * 4 * 1024**3,
         ),
         Panel(
             "Processor",

@@ -1,5 +1,7 @@
 """The real parts that the slow tests run: podman, Prometheus, Alertmanager, nginx, syslog-ng."""
 
+import base64
+import fcntl
 import json
 import os
 import secrets
@@ -15,6 +17,7 @@ from typing import Any, NamedTuple
 
 import httpx
 import pytest
+import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 TOKEN = "a-token-of-the-shipping-tests"
@@ -22,11 +25,13 @@ Output = subprocess.CompletedProcess[str]
 
 
 class Parts(NamedTuple):
-    """Real parts, ready to run: the environment for podman, the base image, and Python tools."""
+    """Real parts, ready to run: the environment for podman, the base image, Python tools, and the
+    JSON Schema of Grafana's dashboards."""
 
     environment: dict[str, str]
     base: str
     tools: Path
+    grafana: Path
 
     def run(self, *command: str | Path, check: bool = True, **options: Any) -> Output:
         """A finished command; its output is text."""
@@ -63,15 +68,22 @@ class Container(NamedTuple):
 
 
 @pytest.fixture(scope="session")
-def parts() -> Parts:
-    """What scripts/slow_parts installs; skips where it says that this machine cannot have it."""
+def parts() -> Iterator[Parts]:
+    """What scripts/slow_parts installs; skips where it says that this machine cannot have it.
+
+    Names of images, pods and secrets are the machine's, so one run at a time has them.
+    """
     done = subprocess.run([ROOT / "scripts" / "slow_parts"], capture_output=True, text=True)
     if done.returncode == 3:
         pytest.skip(done.stderr.strip().splitlines()[-1])
     assert done.returncode == 0, done.stderr
     found = dict(line.split("=", 1) for line in done.stdout.splitlines())
     environment = {**os.environ, **found}
-    return Parts(environment, found["BASE_IMAGE"], Path(found["TOOLS"]))
+    with open(found["LOCK"], "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield Parts(
+            environment, found["BASE_IMAGE"], Path(found["TOOLS"]), Path(found["GRAFANA_SCHEMA"])
+        )
 
 
 @pytest.fixture(scope="session")
@@ -93,6 +105,26 @@ def image(parts: Parts, build_options: list[str]) -> Image:
     parts.podman("build", *build_options, "--tag", name, ROOT)
     (facts,) = json.loads(parts.podman("image", "inspect", name).stdout)
     return Image(name, facts["Size"])
+
+
+@pytest.fixture(scope="module")
+def kept_secret(parts: Parts, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The Secret of k8s/secret.yaml.example, filled in, where podman's pods find it."""
+    secret = yaml.safe_load((ROOT / "k8s" / "secret.yaml.example").read_text())
+    values = {"auth-token": TOKEN, "model-signing-key": "a-signing-key-of-the-tests"}
+    assert set(secret.pop("stringData")) == set(values)
+    secret["data"] = {
+        name: base64.b64encode(text.encode()).decode() for name, text in values.items()
+    }
+    # Up to 4.3 podman wants its data alone, later the object.
+    version = parts.podman("version", "--format", "{{.Client.Version}}").stdout
+    older = tuple(int(part) for part in version.split(".")[:2]) < (4, 4)
+    file = tmp_path_factory.mktemp("secret") / "secret.json"
+    file.write_text(json.dumps(secret["data"] if older else secret))
+    name = secret["metadata"]["name"]
+    parts.podman("secret", "create", name, file)
+    yield
+    parts.podman("secret", "rm", name, check=False)
 
 
 def free_port() -> int:

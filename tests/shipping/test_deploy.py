@@ -1,5 +1,6 @@
 """scripts/deploy.sh: what it refuses, and what its dry run says."""
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -10,9 +11,14 @@ ROOT = Path(__file__).resolve().parents[2]
 needs_kubectl = pytest.mark.skipif(shutil.which("kubectl") is None, reason="no kubectl here")
 
 
-def deploy(*arguments: str) -> subprocess.CompletedProcess[str]:
-    script = ROOT / "scripts" / "deploy.sh"
-    return subprocess.run([script, *arguments], capture_output=True, text=True, timeout=120)
+def deploy(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [ROOT / "scripts" / "deploy.sh", *arguments],
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
 
 
 @pytest.mark.parametrize(
@@ -45,3 +51,17 @@ def test_a_dry_run_names_every_step_and_leaves_nothing_behind() -> None:
     assert [step.startswith(begin) for step, begin in zip(steps, begins, strict=True)] == [True] * 7
     assert "kubectl rollout undo" in done.stdout
     assert list(ROOT.glob(".deploy.*")) == []
+
+
+def test_a_dry_run_without_any_program_it_needs_says_so_and_goes_on(tmp_path: Path) -> None:
+    shell = ("bash", "cat", "dirname", "env", "git", "mktemp", "rm", "sed")
+    for name in shell:
+        (tmp_path / name).symlink_to(str(shutil.which(name)))
+    done = deploy("9.9.9", "staging", "--dry-run", PATH=str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    for what in ("a container engine that works", "kubectl in PATH", "curl in PATH"):
+        assert f"missing: {what}" in done.stdout
+    assert "would run: kubectl apply" in done.stdout
+    refused = deploy("9.9.9", "staging", PATH=str(tmp_path))
+    assert refused.returncode == 1
+    assert "== build" not in refused.stdout

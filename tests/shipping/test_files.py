@@ -95,7 +95,7 @@ def test_every_container_of_the_stack_is_bounded_and_hardened(name: str) -> None
     assert service["cap_drop"] == ["ALL"]
     assert set(service["deploy"]["resources"]["limits"]) == {"cpus", "memory"}
     if name != "api":
-        assert re.search(r":v?\d+\.\d+\.\d+$", service["image"])
+        assert re.search(r":v?\d+\.\d+\.\d+@sha256:[0-9a-f]{64}$", service["image"])
         assert service["healthcheck"]["test"][0] == "CMD"
 
 
@@ -183,6 +183,15 @@ def test_every_alert_has_a_test_in_which_it_fires_and_one_in_which_it_does_not()
     for rule in rules():
         fired = {bool(one.get("exp_alerts")) for one in asked if one["alertname"] == rule["alert"]}
         assert fired == {True, False}, rule["alert"]
+
+
+def test_the_memory_alert_knows_the_limit_that_compose_and_the_deployment_set() -> None:
+    (container,) = only("Deployment")["spec"]["template"]["spec"]["containers"]
+    assert container["resources"]["limits"]["memory"] == "4Gi"
+    compose = loaded("docker-compose.yml")["services"]["api"]["deploy"]["resources"]["limits"]
+    assert compose["memory"] == "4G"  # of Compose: 4 GiB
+    (rule,) = [rule for rule in rules() if rule["alert"] == "ProcessMemoryHigh"]
+    assert rule["expr"].endswith("> 0.9 * 4 * 1024 ^ 3")
 
 
 def test_the_three_promised_dashboards_are_what_their_source_says() -> None:

@@ -1,6 +1,8 @@
 """What docs/operations.md tells an operator to do, done."""
 
+import json
 import os
+import re
 import shutil
 import ssl
 import subprocess
@@ -13,8 +15,9 @@ import pytest
 
 from api_anomaly.service.alive import serves
 from api_anomaly.service.settings import Settings
-from tests.shipping.conftest import ROOT, TOKEN, Spawn, free_port, until
+from tests.shipping.conftest import ROOT, TOKEN, Running, Spawn, answers, free_port, until
 
+OPERATIONS = (ROOT / "docs" / "operations.md").read_text()
 OLD_KEY, NEW_KEY = "the old key of the tests", "the new key of the tests"
 
 
@@ -75,12 +78,16 @@ def test_a_backup_of_the_running_service_restores_model_and_memory(
         assert client.get("/status").json()["memory"]["entities"] == entities
 
 
+def certificate(folder: Path) -> ssl.SSLContext:
+    """privkey.pem and fullchain.pem, made by the command of the docs; and whoever trusts them."""
+    (command,) = re.findall(r"To try it: `openssl (.*?)`", OPERATIONS, re.DOTALL)
+    subprocess.run(["openssl", *command.split()], cwd=folder, check=True, capture_output=True)
+    return ssl.create_default_context(cafile=folder / "fullchain.pem")
+
+
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="no openssl here")
 def test_https_with_certificate_files(spawn: Spawn, tmp_path: Path) -> None:
-    command = "req -x509 -newkey rsa:3072 -nodes -days 30 -subj /CN=localhost".split()
-    command += ["-addext", "subjectAltName=DNS:localhost"]
-    files = ["-keyout", str(tmp_path / "privkey.pem"), "-out", str(tmp_path / "fullchain.pem")]
-    subprocess.run(["openssl", *command, *files], check=True, capture_output=True)
+    trust = certificate(tmp_path)
     port = free_port()
     settings = {
         "HOST": "127.0.0.1",
@@ -91,6 +98,44 @@ def test_https_with_certificate_files(spawn: Spawn, tmp_path: Path) -> None:
     }
     spawn(sys.executable, ROOT / "main.py", cwd=tmp_path, env=os.environ | settings)
     until(lambda: serves(Settings.from_environ(settings)), "the health check is content")
-    trust = ssl.create_default_context(cafile=tmp_path / "fullchain.pem")
     answer = httpx.get(f"https://localhost:{port}/health", verify=trust)
     assert answer.json()["status"] == "healthy"
+
+
+@pytest.mark.slow
+def test_https_behind_nginx(
+    running: Running,
+    service: httpx.Client,
+    spawn: Spawn,
+    program: Callable[[str], str],
+    logs,
+    tmp_path: Path,
+) -> None:
+    trust, port = certificate(tmp_path), free_port()
+    (server,) = re.findall(r"```nginx\n(.*?)```", OPERATIONS, re.DOTALL)
+    for written, here in (
+        ("listen 443", f"listen 127.0.0.1:{port}"),
+        ("api-anomaly.example.com", "localhost"),
+        ("/tls", str(tmp_path)),
+        (":8000;", f":{running.port};"),
+    ):
+        assert written in server
+        server = server.replace(written, here)
+    paths = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    temporary = "".join(f"{name}_temp_path {tmp_path};" for name in paths)
+    configuration = tmp_path / "nginx.conf"
+    configuration.write_text(
+        f"daemon off; master_process off; pid {tmp_path}/nginx.pid; error_log stderr;"
+        f"events {{}} http {{ access_log off; {temporary} {server} }}"
+    )
+    spawn(program("nginx"), "-e", "stderr", "-c", configuration)
+    headers = service.headers
+    address = f"https://localhost:{port}"
+    with httpx.Client(base_url=address, verify=trust, headers=headers, timeout=120) as client:
+        until(lambda: answers(client), "nginx passes the question on")
+        # More than nginx's own limit of 1 MB.
+        history = {"logs": logs(8_000)}
+        assert len(json.dumps(history)) > 1_500_000
+        assert client.post("/train", json=history).status_code == 200
+        assert client.get("/status").json()["is_trained"]
+        assert client.get("/metrics").status_code == 404

@@ -3,46 +3,27 @@
 Probes, disruption budget, ingress and network policy need a cluster and are only checked in form.
 """
 
-import base64
-import json
 import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 import yaml
 
-from tests.shipping.conftest import ROOT, TOKEN, Image, Parts, answers, caller, free_port, until
+from tests.shipping.conftest import ROOT, Image, Parts, answers, caller, free_port, until
 
 pytestmark = pytest.mark.slow
-SECRET = "api-anomaly-detection"
 PLAYED = ("ConfigMap", "PersistentVolumeClaim", "Deployment")
 
 
-def keep_secret(parts: Parts, secret: dict[str, Any], folder: Path) -> Path:
-    """The Secret as podman wants to be given it: up to 4.3 its data alone, later the object."""
-    version = parts.podman("version", "--format", "{{.Client.Version}}").stdout
-    older = tuple(int(part) for part in version.split(".")[:2]) < (4, 4)
-    file = folder / "secret.json"
-    file.write_text(json.dumps(secret["data"] if older else secret))
-    return file
-
-
 @pytest.fixture
-def pod(parts: Parts, image: Image, tmp_path: Path) -> Iterator[httpx.Client]:
+def pod(parts: Parts, image: Image, kept_secret: None, tmp_path: Path) -> Iterator[httpx.Client]:
     """The Deployment with its ConfigMap, volume claim and a Secret; the port is published."""
     files = sorted((ROOT / "k8s").glob("*.yaml"))
     objects = [one for file in files for one in yaml.safe_load_all(file.read_text())]
     played = [one for one in objects if one["kind"] in PLAYED]
-    (secret,) = yaml.safe_load_all((ROOT / "k8s" / "secret.yaml.example").read_text())
-    del secret["stringData"]
-    values = {"auth-token": TOKEN, "model-signing-key": "a-signing-key-of-the-tests"}
-    secret["data"] = {
-        name: base64.b64encode(text.encode()).decode() for name, text in values.items()
-    }
     port = free_port()
     container = played[-1]["spec"]["template"]["spec"]["containers"][0]
     container["ports"][0] |= {"hostPort": port, "hostIP": "127.0.0.1"}
@@ -50,7 +31,6 @@ def pod(parts: Parts, image: Image, tmp_path: Path) -> Iterator[httpx.Client]:
     file = tmp_path / "pod.yaml"
     file.write_text(yaml.safe_dump_all(played))
     try:
-        parts.podman("secret", "create", SECRET, keep_secret(parts, secret, tmp_path))
         parts.podman("kube", "play", file)
         with caller(port) as client:
             until(lambda: answers(client), "the pod answers")
@@ -59,7 +39,6 @@ def pod(parts: Parts, image: Image, tmp_path: Path) -> Iterator[httpx.Client]:
         parts.podman("kube", "down", file, check=False)
         parts.podman("pod", "rm", "--force", "--time=0", "api-anomaly-detection-pod-0", check=False)
         parts.podman("volume", "rm", "--force", "api-anomaly-detection-models", check=False)
-        parts.podman("secret", "rm", SECRET, check=False)
 
 
 def test_the_pod_serves_with_the_settings_and_the_secret_of_the_manifests(

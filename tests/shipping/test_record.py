@@ -2,10 +2,14 @@
 
 import json
 import os
+import socket
 import time
 from pathlib import Path
 
+import httpx
+
 from api_anomaly.service.journal import Journal
+from tests.shipping.conftest import TOKEN, Running
 
 _DAY = 86_400
 
@@ -35,6 +39,62 @@ def test_a_busy_run_leaves_no_secret_and_no_personal_data_in_the_log(
     private = [token, "wrong-token", "query-token", "user-", "192.0.2.", "Marked-Agent", "secret-"]
     key = (tmp_path / "models" / "signing_key").read_text().strip()
     assert [word for word in [*private, key] if word in text] == []
+
+
+def raw_request(port: int, text: str) -> None:
+    """Bytes that no HTTP client would send."""
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        connection.sendall(text.encode())
+        connection.recv(1_000)
+
+
+def busy_hour(client: httpx.Client, logs: list[dict[str, object]], port: int) -> None:
+    """All that can be done to a service, with somebody's name in every place that takes one."""
+    client.post("/train", json={"logs": logs}).raise_for_status()
+    client.post("/train", json={"logs": logs[:2]})
+    for number in range(0, 1_000, 100):
+        answer = client.post("/detect", json={"logs": logs[number : number + 100]})
+        answer.raise_for_status()
+    all_flagged = {"logs": logs[:300], "threshold": -0.01, "include_scores": True}
+    assert client.post("/detect", json=all_flagged).json()["anomaly_count"] > 200
+    keyed = {"Idempotency-Key": "anna-retries", "X-Request-Id": "anna@example.com"}
+    for count in (1, 2):
+        client.post("/detect", json={"logs": logs[:count]}, headers=keyed)
+    client.post("/detect", json={"logs": [logs[0] | {"user_id": "anna", "status_code": "anna"}]})
+    client.post("/detect", content=b'{"logs": [{"user_id": "anna"')
+    client.post("/detect", content=b"anna", headers={"Content-Encoding": "gzip"})
+    client.post("/detect", content=b"anna", headers={"Content-Encoding": "anna"})
+    client.post("/load-model").raise_for_status()
+    for header in ("Bearer token-of-anna", "Basic YW5uYTpzZWNyZXQ=", "anna"):
+        client.get("/status", headers={"Authorization": header, "User-Agent": "Marked-Agent/7"})
+    client.get("/users/anna?token=token-of-anna", headers={"Referer": "/anna", "Cookie": "id=anna"})
+    client.request("ANNA", "/detect")
+    raw_request(port, "GET /anna HTTP/9.9\r\nX: anna\r\n\r\n")
+    raw_request(port, "anna anna anna\r\n\r\n")
+    raw_request(port, "POST /detect HTTP/1.1\r\nHost: anna\r\nContent-Length: anna\r\n\r\n")
+
+
+def test_a_busy_process_writes_nobodys_name_to_its_log_or_its_terminal(
+    running: Running, service: httpx.Client, logs, tmp_path: Path
+) -> None:
+    who = {"ip_address": "2001:db8::a11a", "user_agent": "Marked-Agent/7 (anna)"}
+    marked = [
+        log | who | {"user_id": f"anna.{number % 9}@example.com", "endpoint": f"/anna/{number}"}
+        for number, log in enumerate(logs(1_000))
+    ]
+    busy_hour(service, marked, running.port)
+    running.process.popen.terminate()
+    running.process.popen.wait(60)
+    terminal = running.process.output.read_text()
+    text = (tmp_path / "logs" / "journal.log").read_text()
+    events = [json.loads(line)["event"] for line in text.splitlines()]
+    assert events.count("request") >= 20
+    assert {"training ended", "stopped"} <= set(events)
+    assert "training ended outcome=success" in terminal
+    key = (tmp_path / "models" / "signing_key").read_text().strip()
+    private = [TOKEN, key, "anna", "example.com", "2001:db8", "Marked-Agent", "YW5uYTpzZWNyZXQ"]
+    private += ["192.0.2.", "a11a"]
+    assert [word for word in private if word.lower() in (text + terminal).lower()] == []
 
 
 def test_the_log_begins_anew_each_day_and_thirty_days_are_kept(tmp_path: Path) -> None:

@@ -2,7 +2,9 @@
 answer, and an alert travels through Alertmanager to somebody's webhook."""
 
 import json
+import re
 import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -13,7 +15,7 @@ import httpx
 import pytest
 import yaml
 
-from tests.shipping.conftest import ROOT, Running, Spawn, answers, free_port, until
+from tests.shipping.conftest import ROOT, TOKEN, Running, Spawn, answers, free_port, until
 
 pytestmark = pytest.mark.slow
 DASHBOARDS = sorted((ROOT / "monitoring" / "grafana" / "dashboards").glob("*.json"))
@@ -140,6 +142,18 @@ def traffic(service: httpx.Client, logs: Callable[..., list[dict[str, Any]]]) ->
     service.get("/nowhere")
 
 
+def replay(service: httpx.Client, logs: list[dict[str, Any]], folder: Path) -> None:
+    """The project's own client reads an access log, trains on its earlier part, detects on the
+    later one."""
+    file = folder / "access.ndjson"
+    file.write_text("".join(json.dumps(log) + "\n" for log in logs))
+    command = [sys.executable, "-m", "api_replay", file, "--url", str(service.base_url)]
+    done = subprocess.run(
+        [*command, "--token", TOKEN], cwd=ROOT, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def queries(dashboard: Path) -> list[tuple[str, str]]:
     """(panel, PromQL) of every query, with the variables as Grafana would fill them in."""
     found = []
@@ -151,9 +165,9 @@ def queries(dashboard: Path) -> list[tuple[str, str]]:
 
 
 def test_every_query_of_every_dashboard_has_an_answer(
-    service: httpx.Client, prometheus: httpx.Client, logs
+    service: httpx.Client, prometheus: httpx.Client, logs, tmp_path: Path
 ) -> None:
-    traffic(service, logs)
+    replay(service, logs(3_000, start=1_690_000_000.0), tmp_path)
     until(lambda: value(prometheus, "count_over_time(model_loaded[1m])") >= 3, "three scrapes")
     traffic(service, logs)
     waiting = {row for dashboard in DASHBOARDS for row in queries(dashboard)}
@@ -235,3 +249,19 @@ def test_the_rules_pass_their_own_tests(program: Program) -> None:
     ):
         done = subprocess.run([program("promtool"), *arguments], capture_output=True, text=True)
         assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_docs_configuration_for_kubernetes_is_one(program: Program, tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "operations.md").read_text()
+    blocks = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    (block,) = [block for block in blocks if "kubernetes_sd_configs" in block]
+    configuration = yaml.safe_load(block)
+    (job,) = configuration["scrape_configs"]
+    # Debian builds Prometheus without Kubernetes: of its discovery only the form is looked at.
+    (discovery,) = job.pop("kubernetes_sd_configs")
+    assert discovery == {"role": "pod", "namespaces": {"names": ["api-anomaly-detection"]}}
+    file = tmp_path / "prometheus.yml"
+    file.write_text(yaml.safe_dump(configuration))
+    command = [program("promtool"), "check", "config", file]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
