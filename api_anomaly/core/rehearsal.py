@@ -71,7 +71,7 @@ def rehearse(columns: Columns, users: NDArray[np.uint64], logs: int, seed: int) 
     episodes: list[Columns] = []
     families: list[int] = []
     for play in plays:
-        for episode in _played(stage, play, max(1, logs // len(FAMILIES))):
+        for episode in _played(stage, play, max(1, logs // len(plays))):
             episodes.append(episode)
             families.append(FAMILIES.index(play))
     sizes = [len(episode) for episode in episodes]

@@ -6,10 +6,11 @@ that was measured: a ranker that holds them for own traffic is blind to their li
 halved by actor; each half is judged by a ranker of the other, so that nobody speaks for himself.
 Where an actor looks more like the rehearsed attacks than like own traffic, all it did in that
 quarter of a day counts a tenth, unless it is a *regular*: one that is there in more than half of
-all quarters is own traffic by definition. Suspecting regulars too made a nightly machine the
-loudest false alarm of a blog; leaving the suspected out altogether made a team's own scanner the
-loudest of another's; not suspecting anybody cost a third of the attackers where the training held
-attacks.
+all quarters is own traffic by definition. False alarms at the recall of the default rules,
+measured while this was built: nobody suspected, 580 on a simulated fortnight with attacks in the
+training and 96 on a real blog; as it is, 195 and 3. Suspecting regulars too made a nightly machine
+the loudest false alarm of the blog (2,950); leaving the suspected out altogether made a team's own
+scanner the loudest of another site (375 against 201).
 """
 
 from collections.abc import Callable

@@ -82,6 +82,8 @@ class Told:
     #: (moment, actors remembered then), after each acknowledged batch.
     actors: list[tuple[float, int]] = field(default_factory=list)
     sent: int = 0
+    #: Verdicts, each on a log of its own.
+    verdicts: int = 0
     #: Actors that the last start found.
     base: int = _USERS
 
@@ -109,12 +111,23 @@ def _load(service: Service, _told: Told) -> None:
     service.post("/load-model")
 
 
+def _judge(service: Service, told: Told) -> None:
+    """Verdicts on logs, one after the other."""
+    while True:
+        log = _log(1_000_000 + told.verdicts, 1_000_000 + told.verdicts)
+        answer = service.post("/feedback", {"items": [{"log": log, "verdict": "false_positive"}]})
+        if answer.status != 200:
+            return
+        told.verdicts += 1
+
+
 #: What may be going on, and how many seconds it is watched at most. Add a step for whatever else
 #: writes to the disk.
 STEPS: dict[str, tuple[Callable[[Service, Told], None], float]] = {
     "training": (_train, 4.0),
     "snapshots": (_detect, 1.2),
     "loading": (_load, 0.2),
+    "verdicts": (_judge, 0.6),
 }
 
 
@@ -214,6 +227,11 @@ def _look(
         found.lost["memory"] += 1
     else:
         _look_at_memory(status["memory"]["entities"]["actors"], told, killed, found)
+    # The one that was being kept when it was killed may be there without having been acknowledged.
+    kept = sum(status["feedback"]["active"].values())
+    if kept < told.verdicts:
+        found.lost["verdict"] += 1
+    told.verdicts = kept
     for key in chance.sample(sorted(told.keyed), min(5, len(told.keyed))):
         body, first = told.keyed[key]
         again = service.ask("POST", "/detect", body, Idempotency_Key=key)
