@@ -35,7 +35,7 @@ class Cluster:
         copied = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True)
         for name in copied.stdout.splitlines():
             (self.tree / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, self.tree / name)
+            shutil.copy2(ROOT / name, self.tree / name, follow_symlinks=False)
         (self.tree / ".venv").symlink_to(sys.prefix)
         kubectl = self.folder / "bin" / "kubectl"
         kubectl.parent.mkdir(parents=True)
