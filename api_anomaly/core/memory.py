@@ -1,8 +1,9 @@
 """What each user, address and endpoint did lately: bounded, one writer, snapshot and restore.
 
 A user or an address is one fixed-size record (`ACTOR`): decaying counts at a few half-lives and
-small forgetting sets. An endpoint is one (`ENDPOINT`): decayed status counts and running moments
-of latency and sizes. `merge_newer` takes the later record of each; counts are not added up.
+small forgetting sets. An endpoint is one (`ENDPOINT`): aged status counts, decaying counts of the
+last hours and days, and running moments of latency and sizes. `merge_newer` takes the later record
+of each; counts are not added up.
 What all users share (the endpoints, `SHARED`, the transitions) ages by count and weighs every
 user's voice down as it gets louder, so no single actor owns it.
 
@@ -76,7 +77,7 @@ ENDPOINT = np.dtype(
         ("key", "u8"),
         ("last", "f8"),
         ("voices", "f8"),  # sum of voices, which ages with everybody's
-        ("weight", "f8"),  # the same, of the next two, which age by themselves
+        ("weight", "f8"),  # the same, of the next four, which age by themselves
         ("statuses", "f8", (len(STATUS_CLASSES),)),
         ("writes", "f8"),
         ("newcomers", "f8"),  # voices of users who were hardly known

@@ -155,6 +155,7 @@ def _wired(settings: Settings, journal: Journal) -> Parts:
         settings.feedback_days,
         settings.feedback_verdicts,
         journal,
+        failed=lambda: metrics.count("storage_failures_total", "verdicts"),
     )
     anomalies = Anomalies(settings.feedback_anomalies)
     serving = Serving(vault, book, metrics, settings.inline_logs)

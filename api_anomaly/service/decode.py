@@ -24,7 +24,7 @@ _SHOWN_CHARACTERS = 100
 #: Commas in a body, for each log that may be in it: a log has eleven, and some in its texts. The
 #: parser keeps every value of a body before it judges the first, some forty times its bytes when
 #: they are ten million zeros.
-_COMMAS, _FEWEST_COMMAS = 24, 100_000
+COMMAS, FEWEST_COMMAS = 24, 100_000
 
 
 class Detection(NamedTuple):
@@ -143,7 +143,7 @@ class _Reader:
     def __init__(self, shape: Any, most_logs: int) -> None:
         length = Field(max_length=most_logs)
         self._most_logs = most_logs
-        self._most_commas = max(_COMMAS * most_logs, _FEWEST_COMMAS)
+        self._most_commas = max(COMMAS * most_logs, FEWEST_COMMAS)
         self._strict = TypeAdapter(shape[Annotated[list[Log], FailFast(), length]])
         visited = Annotated[Log, WrapValidator(_visit)]
         self._explaining = TypeAdapter(shape[Annotated[list[visited], length]])

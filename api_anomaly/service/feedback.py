@@ -9,6 +9,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
+from api_anomaly.service.admission import Visit
 from api_anomaly.service.answers import FeedbackAnswer, FeedbackItemAnswer, FeedbackStatus
 from api_anomaly.service.body import Bounds, read_body
 from api_anomaly.service.judged import Judged, Verdict
@@ -32,17 +33,18 @@ async def feedback(request: Request) -> Response:
     with parts.admission.visit() as visit:
         bounds = Bounds(settings.max_body_bytes, settings.body_seconds, visit.hold)
         body = await read_body(headers, request.receive, bounds)
-        taught = partial(_taught, parts, body)
+        taught = partial(_taught, parts, visit, body)
         if given is None:
             return Response(await taught(), media_type="application/json")
         # The same key on another endpoint is another request.
-        key = owned_key(request.scope["state"]["caller"].owner, b"feedback " + given)
+        key = owned_key(request.scope["state"]["caller"].owner, b"feedback\0" + given)
         answer, again = await parts.retries.answer(key, body, taught)
     replayed = {"idempotency-replayed": "true"} if again else None
     return Response(answer, headers=replayed, media_type="application/json")
 
 
-async def _taught(parts: Parts, body: bytes) -> bytes:
+async def _taught(parts: Parts, visit: Visit, body: bytes) -> bytes:
+    visit.queue(len(body))
     return await _given(parts, await in_thread(parts.judged.read, body))
 
 

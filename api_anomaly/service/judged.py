@@ -7,7 +7,7 @@ from pydantic.dataclasses import dataclass
 from pydantic_core import PydanticCustomError
 
 from api_anomaly.core.columns import Columns
-from api_anomaly.service.decode import columns_from, refusal_of
+from api_anomaly.service.decode import COMMAS, FEWEST_COMMAS, columns_from, refusal_of
 from api_anomaly.service.refusals import BatchTooLarge
 from api_anomaly.service.schemas import Log
 
@@ -74,10 +74,14 @@ class JudgedReader:
 
     def __init__(self, most_items: int) -> None:
         self._most = most_items
+        self._most_commas = max(COMMAS * most_items, FEWEST_COMMAS)
         self._adapter = TypeAdapter(FeedbackBody)
 
     def read(self, body: bytes) -> Judged:
-        """The body of POST /feedback."""
+        """The body of POST /feedback. Its values are counted before any is parsed: each fault of a
+        million would be kept until all are found."""
+        if body.count(b",") > self._most_commas:
+            raise BatchTooLarge(f"At most {self._most} items fit, and this has more values.")
         try:
             read = self._adapter.validate_json(body)
         except ValidationError as error:

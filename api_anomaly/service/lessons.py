@@ -49,7 +49,9 @@ class LessonBook:
         most: int,
         journal: Journal,
         clock: Callable[[], float] = time.time,
+        failed: Callable[[], None] = lambda: None,
     ) -> None:
+        self._failed = failed
         self.lock = asyncio.Lock()
         self._file = file
         self._seconds = days * _DAY
@@ -67,9 +69,11 @@ class LessonBook:
         try:
             self._written, damaged = await in_thread(self._file.read)
         except StorageFailed as error:
+            self._failed()
             self._journal.warning("feedback not read", error=error.code, reason=str(error))
             return
         if damaged:
+            self._failed()
             self._journal.warning(
                 "feedback damaged: its end was set aside", file="feedback.damaged"
             )
@@ -138,6 +142,7 @@ class LessonBook:
         try:
             await to_the_end(self._file.replace, kept)
         except StorageFailed as error:
+            self._failed()
             self._journal.warning("feedback not tidied", error=error.code, reason=str(error))
             return
         self._written, self._lessons = kept, kept[-1].lessons

@@ -53,7 +53,7 @@ class FeedbackFile:
         self._path = path.absolute()
         self._keys = keys
         self._seal = _MAGIC
-        self._end = 0  # 0: the file has to be made, or is not open for more
+        self._end = 0  # 0: the file has to be made, or to be read before anything is added
 
     @property
     def aside(self) -> Path:
@@ -66,23 +66,27 @@ class FeedbackFile:
         In that case the file is kept `aside` and continued with what verified. Raises
         StorageFailed. A file of another format is as one that does not verify.
         """
+        self._end = 0
         with storing(_WHAT):
             try:
                 data = self._path.read_bytes()
             except FileNotFoundError:
                 return [], False
         kept, seal, end = self._verified(data)
-        self._seal, self._end = seal, end
         damaged = end < len(data)
         if damaged:
             with storing(_WHAT):
                 replace_file(self.aside, data, 0o600)
                 self._rewrite(kept)
+        else:
+            self._seal, self._end = seal, end
         return kept, damaged
 
     def append(self, records: Sequence[Kept]) -> None:
         """Keep more, wholly or not at all; on return it is on the disk. Raises StorageFailed."""
         with storing(_WHAT):
+            if not self._end:  # after a failure: what is there may be more than we know of
+                self.read()
             if not self._end:
                 self._rewrite(())
             # Unbuffered, so that nothing of a failed write is tried again when the file is closed.
@@ -90,7 +94,7 @@ class FeedbackFile:
                 fcntl.flock(file, fcntl.LOCK_EX)
                 if file.seek(0, os.SEEK_END) != self._end:
                     raise OSError(errno.ESTALE, "something else has written there since")
-                self._write(file, b"".join(self._sealed(records)))
+                self._write(file, b"".join(self._sealed(self._seal, records)))
 
     def replace(self, records: Sequence[Kept]) -> None:
         """Keep these and nothing else, in one step. Raises StorageFailed."""
@@ -121,9 +125,8 @@ class FeedbackFile:
             seal.update(before + payload)
         return any([hmac.compare_digest(seal.digest(), found) for seal in seals])
 
-    def _sealed(self, records: Sequence[Kept]) -> Iterator[bytes]:
-        """The bytes of more records; each moves on the seal."""
-        before = self._seal
+    def _sealed(self, before: bytes, records: Sequence[Kept]) -> Iterator[bytes]:
+        """The bytes of more records after the seal `before`; each moves it on."""
         for record in records:
             payload = _written(record)
             seal = self._keys.seal(_PURPOSE)
@@ -148,8 +151,8 @@ class FeedbackFile:
 
     def _rewrite(self, records: Sequence[Kept]) -> None:
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._seal = _MAGIC
-        data = _MAGIC + b"".join(self._sealed(records))
+        data = _MAGIC + b"".join(self._sealed(_MAGIC, records))
+        self._end = 0  # until it is there: a failure must not leave a seal that nothing has
         replace_file(self._path, data, 0o600)
         self._seal, self._end = data[-_SEAL_BYTES:] if records else _MAGIC, len(data)
 

@@ -1,6 +1,5 @@
 """What Schemathesis cannot know: an idempotency key is used once, and which anomalies there are."""
 
-import re
 import uuid
 
 import schemathesis
@@ -27,7 +26,7 @@ def _on_a_log(item):
     if not isinstance(item, dict) or item.get("log") is not None:
         return item
     name = item.get("anomaly_id")
-    if not isinstance(name, str) or not re.fullmatch("[0-9a-f]{24}", name):
+    if not isinstance(name, str) or not 1 <= len(name) <= 64:
         return item
     others = {key: value for key, value in item.items() if key != "anomaly_id"}
     return others | {"log": _LOG | {"status_code": 200}}

@@ -21,7 +21,9 @@ from api_anomaly.core.detector import Fitted
 from api_anomaly.core.lessons import LESSON, lessons_of
 from api_anomaly.service.anomalies import Anomalies
 from api_anomaly.service.journal import Journal
+from api_anomaly.service.judged import JudgedReader
 from api_anomaly.service.lessons import LessonBook
+from api_anomaly.service.refusals import BatchTooLarge
 from api_anomaly.vault.feedback import FeedbackFile, Kept
 from api_anomaly.vault.keys import SigningKeys
 
@@ -288,3 +290,8 @@ class living:
         self._process.kill()
         self._process.wait()
         self._client.close()
+
+
+def test_a_million_values_that_are_no_verdicts_are_refused_before_they_are_parsed() -> None:
+    with pytest.raises(BatchTooLarge, match="more values"):
+        JudgedReader(1_000).read(b'{"items": [' + b"0," * 1_000_000 + b"0]}")

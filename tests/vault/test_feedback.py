@@ -183,6 +183,38 @@ def test_what_another_process_wrote_is_not_written_over(path: Path, keys: Signin
     assert times(FeedbackFile(path, keys).read()[0]) == [0, 1]
 
 
+def test_what_is_added_after_a_rewrite_that_failed_comes_back_with_what_was_there(
+    path: Path, keys: SigningKeys
+) -> None:
+    file = FeedbackFile(path, keys)
+    file.append([record(0), record(1)])
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
+        with pytest.raises(StorageFailed):
+            file.replace([record(1)])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, before)
+    file.append([record(2)])
+    kept, damaged = FeedbackFile(path, keys).read()
+    assert times(kept) == [0, 1, 2] and not damaged
+
+
+def test_a_file_that_could_not_be_read_is_never_written_over(path: Path, keys: SigningKeys) -> None:
+    FeedbackFile(path, keys).append([record(0)])
+    away = path.rename(path.with_name("away"))
+    path.mkdir()  # in its place something that cannot be read
+    file = FeedbackFile(path, keys)
+    with pytest.raises(StorageFailed):
+        file.read()
+    path.rmdir()
+    away.rename(path)
+    file.append([record(1)])
+    assert times(FeedbackFile(path, keys).read()[0]) == [0, 1]
+
+
 def test_a_write_that_fails_half_way_is_cut_off_and_can_be_tried_again(
     path: Path, keys: SigningKeys
 ) -> None:
