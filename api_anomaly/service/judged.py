@@ -16,7 +16,21 @@ _VERSION = Annotated[str, Field(min_length=1, max_length=128)]
 Verdict = Literal["false_positive", "true_positive"]
 
 
-@dataclass(slots=True)
+_ONE_OF: Any = {
+    "oneOf": [
+        {
+            "required": ["anomaly_id"],
+            "properties": {"anomaly_id": {"type": "string"}, "log": {"type": "null"}},
+        },
+        {
+            "required": ["log"],
+            "properties": {"log": {"type": "object"}, "anomaly_id": {"type": "null"}},
+        },
+    ]
+}
+
+
+@dataclass(slots=True, config=ConfigDict(json_schema_extra=_ONE_OF))
 class FeedbackItem:
     """One verdict, on an anomaly that was returned (`anomaly_id`) or on a `log`: exactly one of
     them. `false_positive`: no attack. `true_positive`: an attack, whether or not it was flagged."""
