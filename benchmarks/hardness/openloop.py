@@ -23,13 +23,20 @@ _HEALTH_EVERY = 0.02
 @dataclass
 class Load:
     """What came of a load: latencies in seconds of the answers 200, of the refusals and of /health
-    meanwhile, the statuses, and how late the load itself was at most."""
+    meanwhile, the statuses (0: no answer), by how many seconds the load let each request leave
+    too late, and how many seconds it took to the last answer."""
 
     accepted: list[float] = field(default_factory=list)
     refused: list[float] = field(default_factory=list)
     health: list[float] = field(default_factory=list)
     statuses: Counter[int] = field(default_factory=Counter)
-    late: float = 0.0
+    lags: list[float] = field(default_factory=list)
+    seconds: float = 0.0
+
+    @property
+    def late(self) -> float:
+        """How late the load itself was at most, in seconds."""
+        return max(self.lags, default=0.0)
 
 
 @dataclass
@@ -44,21 +51,26 @@ class _Caller:
 
 
 class _Loop:
-    def __init__(self, port: int, requests: Sequence[bytes], rate: float, seconds: float) -> None:
+    def __init__(
+        self, port: int, requests: Sequence[bytes], rate: float, seconds: float, probe: bool
+    ) -> None:
         self._port = port
         self._requests = requests
-        self._selector = selectors.DefaultSelector()
+        # epoll waits for whole milliseconds, select for microseconds, but select costs the more
+        # the more connections there are: it is for loads that the service can bear.
+        self._selector = selectors.DefaultSelector() if probe else selectors.SelectSelector()
         self._free: deque[_Caller] = deque()
         self._made = self._busy = 0
+        self._blocked = 0.0
         self._load = Load()
-        started = time.perf_counter()
+        self._prober: _Caller | None = self._connected(health=True) if probe else None
+        self._started = started = time.perf_counter()
         self._end = started + seconds
         # The health checks are due on their own clock; a heap keeps both in order.
         self._due = [(started + number / rate, number) for number in range(int(rate * seconds))]
-        checks = int(seconds / _HEALTH_EVERY)
+        checks = int(seconds / _HEALTH_EVERY) if probe else 0
         self._due += [(started + _HEALTH_EVERY * number, -1) for number in range(checks)]
         heapq.heapify(self._due)
-        self._prober: _Caller | None = self._connected(health=True)
 
     def run(self) -> Load:
         """Until all is answered."""
@@ -67,7 +79,12 @@ class _Loop:
             wait = self._due[0][0] - time.perf_counter() if self._due else 0.1
             for key, _ in self._selector.select(max(0.0, min(wait, 0.1))):
                 self._read(key.data)
-        self._load.statuses[0] += self._busy
+        missing = self._busy + sum(number >= 0 for _, number in self._due)
+        if missing:
+            self._load.statuses[0] += missing
+        self._load.seconds = time.perf_counter() - self._started
+        for key in list(self._selector.get_map().values()):
+            key.data.socket.close()
         self._selector.close()
         return self._load
 
@@ -78,12 +95,13 @@ class _Loop:
             if number < 0 and caller is None:  # the check before is not answered yet
                 heapq.heappop(self._due)
                 continue
-            if caller is None:
+            if caller is None:  # the service keeps all of them waiting: not the load's fault
+                self._blocked = time.perf_counter()
                 return
             heapq.heappop(self._due)
             if number < 0:
                 self._prober, due = None, time.perf_counter()
-            self._load.late = max(self._load.late, time.perf_counter() - due)
+            self._load.lags.append(time.perf_counter() - max(due, self._blocked))
             caller.due, caller.answer, caller.missing = due, b"", -1
             self._busy += 1
             request = _HEALTH if number < 0 else self._requests[number % len(self._requests)]
@@ -150,7 +168,9 @@ class _Loop:
             caller.socket.close()
 
 
-def load(port: int, requests: Sequence[bytes], rate: float, seconds: float) -> Load:
-    """`rate` requests a second for `seconds`, taken from `requests` in turn; /health 50 times a
-    second beside them."""
-    return _Loop(port, requests, rate, seconds).run()
+def load(
+    port: int, requests: Sequence[bytes], rate: float, seconds: float, probe: bool = True
+) -> Load:
+    """`rate` requests a second for `seconds`, taken from `requests` in turn; with `probe` also
+    /health 50 times a second beside them."""
+    return _Loop(port, requests, rate, seconds, probe).run()

@@ -31,6 +31,9 @@ class Answer(NamedTuple):
 class Service:
     """`python main.py` with its files in `folder`. Its output goes to `folder`/output."""
 
+    #: A program that runs the service in its own place, with its words.
+    wrapper: tuple[str, ...] = ()
+
     def __init__(self, folder: Path, **environ: str) -> None:
         self.folder = folder
         self.port = free_port()
@@ -58,13 +61,25 @@ class Service:
         assert self._process is not None
         return self._process.pid
 
+    def command(self) -> list[str]:
+        """What Python runs."""
+        return [str(ROOT / "main.py")]
+
+    @property
+    def ended(self) -> bool:
+        """Whether the process that was started has ended by itself."""
+        return self._process is not None and self._process.poll() is not None
+
     def begin(self) -> None:
         """Start the process; it does not answer yet."""
         self.folder.mkdir(parents=True, exist_ok=True)
         with open(self.folder / "output", "ab") as output:
-            command = [sys.executable, str(ROOT / "main.py")]
             self._process = subprocess.Popen(
-                command, cwd=self.folder, env=self._environment, stdout=output, stderr=output
+                [*self.wrapper, sys.executable, *self.command()],
+                cwd=self.folder,
+                env=self._environment,
+                stdout=output,
+                stderr=output,
             )
 
     def start(self) -> None:
@@ -132,6 +147,11 @@ class Service:
         """Bytes of memory that are the process's now."""
         fields = (Path("/proc") / str(self.pid) / "statm").read_text().split()
         return int(fields[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    def resident_at_most(self) -> int:
+        """Bytes of memory that were the process's at once, at most."""
+        lines = (Path("/proc") / str(self.pid) / "status").read_text().splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) * 1024
 
     def descriptors(self) -> int:
         """Files and connections that are open."""
