@@ -44,3 +44,9 @@ async def detect(
     if token.credentials != os.environ["AUTH_TOKEN"]:
         raise HTTPException(401)
     return [0.0] * len(body.logs)
+
+
+@app.get("/health")
+async def health() -> str:
+    """That it serves."""
+    return "ok"

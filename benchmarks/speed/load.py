@@ -16,9 +16,11 @@ def request_bytes(body: bytes, token: str, path: str = "/detect") -> bytes:
     return head.encode() + body
 
 
-def rate(port: int, requests: Sequence[bytes], seconds: float) -> float:
+def rate(
+    port: int, requests: Sequence[bytes], seconds: float, connections: int = CONNECTIONS
+) -> float:
     """Requests a second that were answered with 200. Raises RuntimeError for any other answer."""
-    sockets = [socket.create_connection(("127.0.0.1", port)) for _ in range(CONNECTIONS)]
+    sockets = [socket.create_connection(("127.0.0.1", port)) for _ in range(connections)]
     try:
         for connection in sockets:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

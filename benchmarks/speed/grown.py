@@ -1,0 +1,161 @@
+"""What a full memory costs: time per log, and room in the process."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from time import perf_counter, time
+from typing import Any
+
+import numpy as np
+
+from api_anomaly.core.behaviour_pass import observe
+from api_anomaly.core.columns import Columns, columns_of
+from api_anomaly.core.detector import Detector
+from api_anomaly.core.memory import Memory
+from api_anomaly.core.model import Model
+from api_anomaly.vault.snapshot import SnapshotWriter
+from api_anomaly.vault.store import Vault
+from benchmarks.speed.contenders import KEYS, Apart, Run, post, say
+from benchmarks.speed.measures import shares, spread
+from benchmarks.speed.report import Measured, Table
+
+FEW, MANY = 1_000, 1_000_000
+_BATCH = 1_000
+_BATCHES = 10  # in a turn
+_PER_ADDRESS = 10  # users behind one address, where time is measured
+_CHUNK = 50_000
+_START = 1_750_000_000.0
+#: Below every score, so that no anomaly is explained: two memories flag differently.
+_NEVER = -1.5
+_MIB = 1024 * 1024
+
+
+def cost(run: Run) -> Measured:
+    """Time per log with 1,000 and with 1,000,000 remembered users."""
+    turns = 7 if run.quick else 15
+    say(f"time per log with {FEW:,} and {MANY:,} remembered users")
+    apart = Apart()
+    try:
+        few, many, known = apart.do(costs, run.trained, run.fresh, turns)
+    finally:
+        apart.end()
+    ratio = shares(many, few)
+    rows = [
+        (f"{FEW:,}", f"{known[0]:,}", spread(few).text(".2f", 1e6), ""),
+        (f"{MANY:,}", f"{known[1]:,}", spread(many).text(".2f", 1e6), f"{ratio.text('.2f')} x"),
+    ]
+    notes = [
+        f"The detector alone (behaviours, memory, model), in batches of {_BATCH:,} logs whose users"
+        f" are drawn from all that are remembered; {_PER_ADDRESS} users share an address."
+    ]
+    head = ("remembered users", "users and addresses", "µs per log", f"against {FEW:,}")
+    table = Table("A full memory: time", head, rows, notes)
+    return Measured([table], {"users_cost": ratio.middle})
+
+
+def resident(run: Run) -> Measured:
+    """Room that a service takes which remembers as much as it may."""
+    say(f"a memory of {MANY:,} users and addresses")
+    apart = Apart()
+    service = run.service("memory")
+    try:
+        apart.do(fill, service.folder / "models" / "memory.snapshot", run.fresh, MANY)
+    finally:
+        apart.end()
+    with service:
+        started = service.resident_at_most()
+        for start in range(0, len(run.fresh) - _BATCH, _BATCH):
+            post(service, "/detect", run.fresh[start : start + _BATCH])
+        known = service.ask("GET", "/status").json()["memory"]["entities"]["actors"]
+        now, most = service.resident(), service.resident_at_most()
+    row = (f"{known:,}", *(f"{size / _MIB:,.0f} MiB" for size in (now, started, most)))
+    head = ("users and addresses", "resident", "most while it started", "most")
+    table = Table("A full memory: room", head, [row], ["Started with a snapshot of it."])
+    return Measured([table], {"memory": now / _MIB, "memory_most": most / _MIB})
+
+
+def costs(
+    trained: Path, logs: Sequence[dict[str, Any]], turns: int
+) -> tuple[list[float], list[float], list[int]]:
+    """Seconds per log with few and with many users, turn by turn, and how many are known."""
+    model = model_in(trained)
+    counts = (FEW, MANY)
+    detectors = [Detector(model, _filled(logs, count, _PER_ADDRESS)) for count in counts]
+    random = np.random.default_rng(1)
+    found: list[list[float]] = [[], []]
+    for turn in range(turns + 1):
+        for seconds, detector, count in zip(found, detectors, counts, strict=True):
+            batches = [
+                _logs_of(logs, random.integers(count, size=_BATCH), _PER_ADDRESS, MANY + turn)
+                for _ in range(_BATCHES)
+            ]
+            started = perf_counter()
+            for batch in batches:
+                detector.observe(batch, _NEVER)
+            if turn:  # the first one compiles
+                seconds.append((perf_counter() - started) / (_BATCH * _BATCHES))
+    known = [detector.memory.entities["actors"] for detector in detectors]
+    return found[0], found[1], known
+
+
+def fill(path: Path, logs: Sequence[dict[str, Any]], entities: int) -> None:
+    """A snapshot of a memory with so many users and addresses, half each."""
+    memory = _filled(logs, entities // 2, 1)
+    with SnapshotWriter(path, Model.feature_schema, KEYS, time()) as writer:
+        for name, array in memory.sections():
+            writer.add(name, array)
+        writer.commit()
+
+
+def model_in(trained: Path) -> Model:
+    """The model of a service's folder."""
+    models = trained / "models"
+    return Vault(models / "isolation_forest.pkl", models / "scaler.pkl", KEYS).load()[0]
+
+
+def _filled(logs: Sequence[dict[str, Any]], users: int, per_address: int) -> Memory:
+    """A memory that saw one log of each user."""
+    memory = Memory.empty(users + -(-users // per_address))
+    for chunk in _chunks(users):
+        observe(memory, _logs_of(logs, chunk, per_address, 0))
+    return memory
+
+
+def _chunks(users: int) -> Iterator[Any]:
+    for start in range(0, users, _CHUNK):
+        yield np.arange(start, min(start + _CHUNK, users))
+
+
+def _logs_of(logs: Sequence[dict[str, Any]], users: Any, per_address: int, later: int) -> Columns:
+    """A real log for each of the users, `later` seconds after the first."""
+    hosts = [user // per_address for user in users.tolist()]
+    return columns(
+        [logs[user % len(logs)] for user in users.tolist()],
+        [_START + later] * len(users),
+        [f"user-{user}" for user in users.tolist()],
+        [f"10.{host >> 16 & 255}.{host >> 8 & 255}.{host & 255}" for host in hosts],
+    )
+
+
+def columns(
+    logs: Sequence[dict[str, Any]],
+    times: Sequence[float],
+    users: Sequence[str | None],
+    addresses: Sequence[str | None],
+) -> Columns:
+    """n logs at other times, of other users and addresses."""
+
+    def each(name: str) -> list[Any]:
+        return [log[name] for log in logs]
+
+    return columns_of(
+        times,
+        users,
+        each("endpoint"),
+        each("method"),
+        each("status_code"),
+        each("response_time"),
+        addresses,
+        each("user_agent"),
+        each("request_size"),
+        each("response_size"),
+    )

@@ -1,0 +1,146 @@
+"""How many: requests and logs a second in a closed loop, side by side, and what both cores give."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from time import perf_counter
+from typing import NamedTuple
+
+from benchmarks.hardness.service import Service
+from benchmarks.speed.contenders import Run, Uvicorn, parses, post, rate, say
+from benchmarks.speed.load import CONNECTIONS
+from benchmarks.speed.measures import Spread, shares, spread
+from benchmarks.speed.report import Measured, Table
+
+BATCH = 1_000
+OURS, OURS_ONE = "our /detect", "our /detect, one connection"
+ECHO, OBVIOUS, PARSE = "bare FastAPI echo", "the obvious service", "Pydantic's parse alone"
+_HEAD = ("", "requests/s", "logs/s", "µs CPU per log", "CPU used", "our /detect against it")
+
+
+class Turn(NamedTuple):
+    """Requests a second, processor seconds a request, and processors in use meanwhile."""
+
+    rate: float
+    cost: float
+    used: float
+
+
+Turns = Mapping[str, Sequence[Turn]]
+
+
+def measure(run: Run) -> Measured:
+    """One log and 1,000 logs in a request."""
+    with _contenders(run) as services:
+        single = _turns(run, services, 1)
+        batch = _turns(run, services, BATCH)
+    figures = {
+        "echo_single": _rates(single, OURS, ECHO).middle,
+        "echo_batch": _rates(batch, OURS, ECHO).middle,
+        "parse_wall": _rates(batch, PARSE, OURS_ONE).middle,
+        "parse_cpu": _costs(batch).middle,
+        "obvious_single": _rates(single, OURS, OBVIOUS).middle,
+        "obvious_batch": _rates(batch, OURS, OBVIOUS).middle,
+        "cores": _rates(batch, OURS, OURS_ONE).middle,
+    }
+    tables = [_table("One log in a request", single, 1, [])]
+    tables.append(_table(f"{BATCH:,} logs in a request", batch, BATCH, [_against_parse(batch)]))
+    return Measured([*tables, _both_cores(batch)], figures)
+
+
+@contextmanager
+def _contenders(run: Run) -> Iterator[dict[str, Service]]:
+    services = {
+        OURS: run.service("side"),
+        ECHO: Uvicorn(run.folder / "echo", "benchmarks.speed.echo:app"),
+        OBVIOUS: Uvicorn(run.folder / "obvious", "benchmarks.speed.obvious:app"),
+    }
+    with ExitStack() as stack:
+        for service in services.values():
+            stack.enter_context(service)
+        post(services[OBVIOUS], "/train", run.logs[: len(run.logs) - len(run.fresh)])
+        yield services
+
+
+def _turns(run: Run, services: Mapping[str, Service], size: int) -> Turns:
+    bodies, requests = run.bodies(size), run.requests(size)
+
+    def loaded(service: Service, connections: int) -> Callable[[float], Turn]:
+        def turn(seconds: float) -> Turn:
+            used, started = service.processor(), perf_counter()
+            result = run.load.do(rate, service.port, requests, seconds, connections)
+            busy, took = service.processor() - used, perf_counter() - started
+            return Turn(result, busy / (took * result), busy / took)
+
+        return turn
+
+    def parse(seconds: float) -> Turn:
+        result = run.load.do(parses, bodies, seconds)
+        return Turn(result, 1.0 / result, 1.0)
+
+    contenders = {
+        OURS: loaded(services[OURS], CONNECTIONS),
+        OURS_ONE: loaded(services[OURS], 1),
+        ECHO: loaded(services[ECHO], CONNECTIONS),
+        OBVIOUS: loaded(services[OBVIOUS], CONNECTIONS),
+        PARSE: parse,
+    }
+    say(f"{size:,} logs in a request: {', '.join(contenders)}")
+    for contender in contenders.values():
+        contender(run.seconds / 4)  # warm
+    found: dict[str, list[Turn]] = {name: [] for name in contenders}
+    for _ in range(run.turns):
+        for name, contender in contenders.items():
+            found[name].append(contender(run.seconds))
+    return found
+
+
+def _rates(turns: Turns, ours: str, theirs: str) -> Spread:
+    return shares([turn.rate for turn in turns[ours]], [turn.rate for turn in turns[theirs]])
+
+
+def _costs(turns: Turns) -> Spread:
+    return shares([turn.cost for turn in turns[OURS_ONE]], [turn.cost for turn in turns[PARSE]])
+
+
+def _table(title: str, turns: Turns, size: int, notes: Sequence[str]) -> Table:
+    rows = []
+    for name, of in turns.items():
+        rate_ = spread([turn.rate for turn in of])
+        rows.append(
+            (
+                name,
+                rate_.text(),
+                format(size * rate_.middle, ",.0f"),
+                spread([turn.cost for turn in of]).text(",.1f", 1e6 / size),
+                f"{spread([turn.used for turn in of]).middle:.2f}",
+                "" if name == OURS else f"{_rates(turns, OURS, name).text('.2f')} x",
+            )
+        )
+    closed = f"Closed loop, {CONNECTIONS} connections unless it says one."
+    return Table(title, _HEAD, rows, [closed, *notes])
+
+
+def _against_parse(turns: Turns) -> str:
+    wall, cpu = _rates(turns, PARSE, OURS_ONE), _costs(turns)
+    return (
+        f"Against Pydantic's parse of the same bodies, a log costs {wall.text('.2f')} x the time"
+        f" (as the client sees it, one connection) and {cpu.text('.2f')} x the CPU."
+    )
+
+
+def _both_cores(turns: Turns) -> Table:
+    rows = []
+    for name, connections in ((OURS_ONE, "1"), (OURS, str(CONNECTIONS))):
+        rate_ = spread([turn.rate for turn in turns[name]])
+        used = spread([turn.used for turn in turns[name]]).text(".2f")
+        rows.append((connections, rate_.text(",.0f", BATCH), used))
+    gain = _rates(turns, OURS, OURS_ONE).text(".2f")
+    notes = [
+        f"More connections bring {gain} x the logs of one. Batches over `INLINE_LOGS` are scored in"
+        " a thread with the GIL released, so the event loop reads and parses the next body"
+        " meanwhile; parsing and building answers hold the GIL, and one lock lets one batch at a"
+        " time at the memory, because a log is judged by all before it. So the gain is bounded by"
+        " the larger of the two halves, not by the number of cores, and the load itself takes a"
+        " part of the second core."
+    ]
+    return Table("Both cores", ("connections", "logs/s", "cores used"), rows, notes)
