@@ -75,8 +75,11 @@ class _Loop:
     def run(self) -> Load:
         """Until all is answered."""
         while (self._due or self._busy) and time.perf_counter() < self._end + _PATIENCE:
-            self._send()
-            wait = self._due[0][0] - time.perf_counter() if self._due else 0.1
+            blocked = self._send()
+            # Blocked, only an answer helps: to look for one without rest would take the service's
+            # processor.
+            late = blocked or not self._due
+            wait = 0.1 if late else self._due[0][0] - time.perf_counter()
             for key, _ in self._selector.select(max(0.0, min(wait, 0.1))):
                 self._read(key.data)
         missing = self._busy + sum(number >= 0 for _, number in self._due)
@@ -88,7 +91,8 @@ class _Loop:
         self._selector.close()
         return self._load
 
-    def _send(self) -> None:
+    def _send(self) -> bool:
+        """Send what is due; whether something has to wait for a free connection."""
         while self._due and self._due[0][0] <= time.perf_counter():
             due, number = self._due[0]
             caller = self._prober if number < 0 else self._caller()
@@ -97,7 +101,7 @@ class _Loop:
                 continue
             if caller is None:  # the service keeps all of them waiting: not the load's fault
                 self._blocked = time.perf_counter()
-                return
+                return True
             heapq.heappop(self._due)
             if number < 0:
                 self._prober, due = None, time.perf_counter()
@@ -106,6 +110,7 @@ class _Loop:
             self._busy += 1
             request = _HEALTH if number < 0 else self._requests[number % len(self._requests)]
             self._write(caller, request)
+        return False
 
     def _write(self, caller: _Caller, request: bytes) -> None:
         try:

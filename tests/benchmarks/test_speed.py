@@ -183,3 +183,17 @@ def test_who_is_not_answered_is_counted(monkeypatch: pytest.MonkeyPatch) -> None
     with _stalling(after=1, seconds=1.0) as port:
         found = load(port, [request_bytes(b"{}", "t")], 50.0, 0.2, probe=False)
     assert found.statuses == {0: 10}
+
+
+def test_a_load_without_a_free_connection_rests_and_is_not_called_late(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("benchmarks.hardness.openloop.CONNECTIONS", 3)
+    with _stalling(after=10, seconds=1.0) as port:
+        used = time.thread_time()
+        found = load(port, [request_bytes(b"{}", "t")], 100.0, 1.2, probe=False)
+        used = time.thread_time() - used
+    assert found.statuses == {200: 120}
+    assert quantile(found.accepted, 0.5) > 0.3
+    assert quantile(found.lags, 0.5) < 0.2
+    assert used < 0.4
