@@ -43,8 +43,9 @@ GOALS = (
         False,
         2.0,
         "x",
-        6.5,
     ),
+    # Not the time: where other work takes turns with the service, a wait counts for one side only.
+    Goal("parse_cpu", "the same, CPU per log", False, None, "x", 9.0),
     Goal("constant_p99", "1,000 requests/s of one log: p99", False, 20, "ms"),
     Goal("constant_cpu", "1,000 requests/s of one log: CPU of the machine", False, 0.5, "%"),
     Goal("training_p99", "p99 while 200,000 logs are trained on against idle", False, 3.0, "x"),

@@ -74,8 +74,8 @@ def _turns(run: Run, services: Mapping[str, Service], size: int) -> Turns:
         return turn
 
     def parse(seconds: float) -> Turn:
-        result = run.load.do(parses, bodies, seconds)
-        return Turn(result, 1.0 / result, 1.0)
+        result, cost = run.load.do(parses, bodies, seconds)
+        return Turn(result, cost, cost * result)
 
     contenders = {
         OURS: loaded(services[OURS], CONNECTIONS),
