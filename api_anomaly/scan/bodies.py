@@ -1,6 +1,7 @@
 """A whole body: its options and its logs, into arrays that become columns without a copy."""
 
 import math
+import threading
 from typing import NamedTuple
 
 import numpy as np
@@ -37,20 +38,46 @@ _LOGS, _THRESHOLD, _TEST_SIZE = range(3)
 _NAMES = table(OPTIONS)
 
 
+class _Scratch(threading.local):
+    """Where a thread reads its log at hand: made once, because that takes as long as a log."""
+
+    def __init__(self) -> None:
+        self.log = np.empty(1, LOG)
+
+
+_SCRATCH = _Scratch()
+
+
 class Scanned(NamedTuple):
     """n logs in a body, m of them as columns in their order, the others odd.
 
-    Log i is ``body[starts[i]:stops[i]]``, where the stop of an odd one is below 0 (its negative);
-    labels (m,) are 0, 1 or NaN. `value` is the number among the options, NaN when there is none.
+    The rows of `places` hold from the fourth on where the logs begin in the body, and where they
+    end, below 0 (the negative) for an odd one. `value` is the number among the options, NaN when
+    there is none, `words` are the others.
     """
 
     logs: int
     columns: Columns
-    labels: NDArray[np.float64]
-    starts: NDArray[np.int64]
-    stops: NDArray[np.int64]
+    numbers: NDArray[np.float64]
+    places: NDArray[np.int64]
     value: float
     words: int
+
+    @property
+    def labels(self) -> NDArray[np.float64]:
+        """Labels (m,): 0, 1 or NaN."""
+        labels: NDArray[np.float64] = self.numbers[_LABEL]
+        return labels
+
+    @property
+    def is_odd(self) -> NDArray[np.bool_]:
+        """Which of the n logs are odd."""
+        odd: NDArray[np.bool_] = self.places[_STOP, : self.logs] < 0
+        return odd
+
+    def extent(self, log: int) -> slice:
+        """Where a log is in the body."""
+        return slice(int(self.places[_START, log]), abs(int(self.places[_STOP, log])))
 
     def truth(self, place: int) -> bool | None:
         """The option of this place in OPTIONS; None when it is null or absent."""
@@ -76,30 +103,31 @@ def scan(body: bytes, most_logs: int, options: int) -> Scanned | None:
     size = len(body)
     texts = np.empty(3 * size, np.uint8)  # no text is longer than in JSON
     logs, rows, value, truths, user, endpoint, agent = _scan(
-        body, options, np.empty(1, LOG), floats, words, methods, statuses, places, texts
+        body, options, _SCRATCH.log, floats, words, methods, statuses, places, texts
     )
     if logs < 0:
         return None
     if rows < most:
-        floats, places = floats[:, :rows], places[:, : max(rows + 1, logs)]
-        words, methods, statuses = words[:rows], methods[:rows], statuses[:rows]
-    time, duration, request, response, labels = floats
-    users, endpoints, agents, starts, stops = places
-    if rows < logs:
-        users, endpoints, agents = users[: rows + 1], endpoints[: rows + 1], agents[: rows + 1]
+        floats, words, methods, statuses = (
+            floats[:, :rows],
+            words[:rows],
+            methods[:rows],
+            statuses[:rows],
+        )
+    ends = places if rows == most else places[:, : rows + 1]
     columns = Columns(
-        time,
-        Texts(texts[:user], users),
-        Texts(texts[size : size + endpoint], endpoints),
-        Texts(texts[2 * size : 2 * size + agent], agents),
+        floats[_TIME],
+        Texts(texts[:user], ends[0]),
+        Texts(texts[size : size + endpoint], ends[1]),
+        Texts(texts[2 * size : 2 * size + agent], ends[2]),
         methods,
         statuses,
-        duration,
-        request,
-        response,
+        floats[_DURATION],
+        floats[_REQUEST],
+        floats[_RESPONSE],
         words,
     )
-    return Scanned(logs, columns, labels, starts, stops, value, truths)
+    return Scanned(logs, columns, floats, places, value, truths)
 
 
 @bare_kernel

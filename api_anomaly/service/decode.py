@@ -74,11 +74,17 @@ class Decoder:
     def detection(self, body: bytes) -> Detection:
         """The body of POST /detect. A microsecond a log when it is ordinary, else about ten."""
         short = self._detection.short(body)
-        if short is not None and (short.number is None or -1 <= short.number <= 0):
-            truth = short.scanned.truth
-            scores, rules = bool(truth(_SCORES)), bool(truth(_RULES))
-            remember = truth(_REMEMBER) is not False
-            return Detection(short.columns, short.logs, short.number, scores, rules, remember)
+        if short is not None:
+            threshold, truth = short.number, short.scanned.truth
+            if threshold is None or -1 <= threshold <= 0:
+                return Detection(
+                    short.columns,
+                    short.logs,
+                    threshold,
+                    truth(_SCORES) is True,
+                    truth(_RULES) is True,
+                    truth(_REMEMBER) is not False,
+                )
         read = self._detection.long(body)
         remember = read.update_state is not False
         columns = columns_from(read.logs)
@@ -88,9 +94,10 @@ class Decoder:
     def history(self, body: bytes) -> History:
         """The body of POST /train. Of an ordinary one no object is made for any log."""
         short = self._training.short(body)
-        if short is not None and (short.number is None or 0 < short.number < 1):
+        if short is not None:
             size = 0.2 if short.number is None else short.number
-            return History(short.columns, short.labels, size)
+            if 0 < size < 1:
+                return History(short.columns, short.labels, size)
         read = self._training.long(body)
         labels = np.array([log.label for log in read.logs], np.float64)
         size = 0.2 if read.test_size is None else read.test_size
