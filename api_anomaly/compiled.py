@@ -20,6 +20,7 @@ import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +34,10 @@ _SOURCES = Path(__file__).parent
 def source_digest() -> str:
     """First 12 hex digits of the SHA-256 over every source that holds or feeds a kernel."""
     digest = hashlib.sha256()
-    for path in [Path(__file__), *sorted((_SOURCES / "core").glob("*.py"))]:
-        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    rooms = (sorted((_SOURCES / room).glob("*.py")) for room in ("core", "scan"))
+    for path in [Path(__file__), *chain.from_iterable(rooms)]:
+        name = path.relative_to(_SOURCES).as_posix()
+        digest.update(name.encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()[:12]
 
 
@@ -101,6 +104,16 @@ class _KernelCache(FunctionCache):
 
 def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile `function` for arrays: no Python objects, no GIL, IEEE arithmetic, kept on disk."""
-    compiled: Any = numba.njit(nogil=True, error_model="numpy")(function)
+    return _kept(function, numba.njit(nogil=True, error_model="numpy")(function))
+
+
+def bare_kernel(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A `kernel` that makes no array and counts no references to those it is given: what is called
+    for every byte would spend half its time on that. Its callers hold the arrays meanwhile."""
+    uncounted: Any = {"_nrt": False}  # not among the options that Numba declares
+    return _kept(function, numba.njit(nogil=True, error_model="numpy", **uncounted)(function))
+
+
+def _kept(function: Callable[..., Any], compiled: Any) -> Callable[..., Any]:
     compiled._cache = _KernelCache(function)  # type: ignore[no-untyped-call]
     return compiled  # type: ignore[no-any-return]

@@ -138,17 +138,18 @@ def loaded(package: Path) -> ModuleType:
 
 def test_the_digest_changes_with_any_source_of_a_kernel_and_no_other_file(tmp_path: Path) -> None:
     package = tmp_path / "api_anomaly"
-    shutil.copytree(ROOT / "api_anomaly" / "core", package / "core")
+    for room in ("core", "scan"):
+        shutil.copytree(ROOT / "api_anomaly" / room, package / room)
     shutil.copy(ROOT / "api_anomaly" / "compiled.py", package)
     digest = loaded(package).source_digest()
     (package / "errors.py").write_text("# not a kernel's source\n")
     assert loaded(package).source_digest() == digest
     digests = {digest}
-    for name in ("core/windows.py", "core/tables.py", "compiled.py"):
+    for name in ("core/windows.py", "core/tables.py", "scan/logs.py", "compiled.py"):
         with (package / name).open("a") as source:
             source.write("# changed\n")
         digests.add(loaded(package).source_digest())
-    assert len(digests) == 4
+    assert len(digests) == 5
 
 
 def test_a_folder_that_is_none_cannot_be_written(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from typing_extensions import TypedDict
 
 from api_anomaly.core.detector import Anomaly, Verdicts
 from api_anomaly.rules import Fired
-from api_anomaly.service.decode import known
+from api_anomaly.service.columns import known
 from api_anomaly.service.schemas import Log
 
 

@@ -36,6 +36,7 @@ from api_anomaly.service.serving import Serving
 from api_anomaly.service.settings import SAMPLE_TOKEN, Settings
 from api_anomaly.service.snapshots import Snapshots
 from api_anomaly.service.teaching import Teaching
+from api_anomaly.service.threads import in_thread
 from api_anomaly.service.token_watch import TokenWatch
 from api_anomaly.service.training import Training
 from api_anomaly.service.watch import Watch
@@ -126,6 +127,7 @@ def lifespan_of(
             await parts.teaching.book.open()
             if parts.token_watch is not None:
                 await parts.token_watch.start()
+            await in_thread(parts.decoder.warm_up)
             await _load(parts)
             parts.teaching.measure()
             tasks = [asyncio.create_task(parts.snapshots.run(parts.serving))]

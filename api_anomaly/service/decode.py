@@ -1,8 +1,9 @@
 """From the bytes of a body to a batch: the one door between JSON and columns.
 
-`Decoder` holds the limits. A valid body is read in one pass; only when that fails, a second pass
-lists the faults of every log, at most `LISTED` of them in full, so that a body of a million faulty
-logs costs no more room than a good one.
+`Decoder` holds the limits. An ordinary body is scanned (`service.ordinary`). Any other is read by
+Pydantic in one pass; only when that fails, another pass lists the faults of every log, at most
+`LISTED` of them in full, so that a body of a million faulty logs costs no more room than a good
+one.
 """
 
 import math
@@ -14,9 +15,12 @@ from numpy.typing import NDArray
 from pydantic import FailFast, Field, TypeAdapter, ValidationError, WrapValidator
 from pydantic_core.core_schema import ValidatorFunctionWrapHandler, ValidationInfo
 
-from api_anomaly.core.columns import Columns, columns_of
+from api_anomaly.core.columns import Columns
+from api_anomaly.scan.bodies import OPTIONS, known
+from api_anomaly.service.columns import columns_from
+from api_anomaly.service.ordinary import Ordinary, ordinary
 from api_anomaly.service.refusals import BatchTooLarge, Invalid
-from api_anomaly.service.schemas import AGENT_CHARACTERS, NOBODY, DetectBody, Log, TrainBody
+from api_anomaly.service.schemas import NOBODY, DetectBody, Log, TrainBody
 
 #: How many faults a 422 lists.
 LISTED = 100
@@ -25,6 +29,13 @@ _SHOWN_CHARACTERS = 100
 #: parser keeps every value of a body before it judges the first, some forty times its bytes when
 #: they are ten million zeros.
 COMMAS, FEWEST_COMMAS = 24, 100_000
+
+
+_DETECT = known("logs", "threshold", "include_scores", "include_rules", "update_state")
+_TRAIN = known("logs", "test_size")
+_SCORES, _RULES, _REMEMBER = (
+    OPTIONS.index(name) for name in ("include_scores", "include_rules", "update_state")
+)
 
 
 class Detection(NamedTuple):
@@ -47,56 +58,50 @@ class History(NamedTuple):
 
 
 class Decoder:
-    """Reads bodies with at most so many logs. Raises Invalid or BatchTooLarge."""
+    """Reads bodies with at most so many logs. Raises Invalid or BatchTooLarge. Without `scans` it
+    lets Pydantic read all, which takes longer and makes no difference else."""
 
-    def __init__(self, most_detection_logs: int, most_training_logs: int) -> None:
-        self._detection = _Reader(DetectBody, most_detection_logs)
-        self._training = _Reader(TrainBody, most_training_logs)
+    def __init__(
+        self, most_detection_logs: int, most_training_logs: int, scans: bool = True
+    ) -> None:
+        self._detection = _Reader(DetectBody, most_detection_logs, _DETECT if scans else None)
+        self._training = _Reader(TrainBody, most_training_logs, _TRAIN if scans else None)
+
+    def warm_up(self) -> None:
+        """Scan once, so that no request has to wait until the kernels are compiled."""
+        self._detection.short(b'{"logs": []}')
 
     def detection(self, body: bytes) -> Detection:
-        """The body of POST /detect. About 7 microseconds a log."""
-        read = self._detection.read(body)
+        """The body of POST /detect. A microsecond a log when it is ordinary, else about ten."""
+        short = self._detection.short(body)
+        if short is not None:
+            threshold, truth = short.number, short.scanned.truth
+            if threshold is None or -1 <= threshold <= 0:
+                return Detection(
+                    short.columns,
+                    short.logs,
+                    threshold,
+                    truth(_SCORES) is True,
+                    truth(_RULES) is True,
+                    truth(_REMEMBER) is not False,
+                )
+        read = self._detection.long(body)
         remember = read.update_state is not False
         columns = columns_from(read.logs)
         scores, rules = bool(read.include_scores), bool(read.include_rules)
         return Detection(columns, read.logs, read.threshold, scores, rules, remember)
 
     def history(self, body: bytes) -> History:
-        """The body of POST /train."""
-        read = self._training.read(body)
+        """The body of POST /train. Of an ordinary one no object is made for any log."""
+        short = self._training.short(body)
+        if short is not None:
+            size = 0.2 if short.number is None else short.number
+            if 0 < size < 1:
+                return History(short.columns, short.labels, size)
+        read = self._training.long(body)
         labels = np.array([log.label for log in read.logs], np.float64)
-        return History(
-            columns_from(read.logs), labels, 0.2 if read.test_size is None else read.test_size
-        )
-
-
-def columns_from(logs: Sequence[Log]) -> Columns:
-    """The columns of n validated logs; a negative duration or size is unknown."""
-    sizes: list[list[Any]] = [
-        [known(log.request_size) for log in logs],
-        [known(log.response_size) for log in logs],
-    ]
-    return columns_of(
-        [log.timestamp.timestamp() for log in logs],
-        [log.user_id for log in logs],
-        [log.endpoint for log in logs],
-        [log.method for log in logs],
-        [log.status_code for log in logs],
-        [known(log.response_time) for log in logs],
-        [log.ip_address for log in logs],
-        agents(logs),
-        *sizes,
-    )
-
-
-def agents(logs: Sequence[Log]) -> list[str | None]:
-    """The user agents, cut where nothing tells families apart any more."""
-    return [log.user_agent and log.user_agent[:AGENT_CHARACTERS] for log in logs]
-
-
-def known(value: float | None) -> float | None:
-    """`value`, or None when it is negative, as some log writers put it when they do not know."""
-    return None if value is None or value < 0 else value
+        size = 0.2 if read.test_size is None else read.test_size
+        return History(columns_from(read.logs), labels, size)
 
 
 class _Faults:
@@ -138,19 +143,28 @@ def _visit(
 
 
 class _Reader:
-    """One kind of body: `shape` is DetectBody or TrainBody."""
+    """One kind of body: `shape` is DetectBody or TrainBody, `options` what a scan may find in it;
+    None when nothing is to be scanned."""
 
-    def __init__(self, shape: Any, most_logs: int) -> None:
+    def __init__(self, shape: Any, most_logs: int, options: int | None) -> None:
         length = Field(max_length=most_logs)
+        self._options = options
         self._most_logs = most_logs
         self._most_commas = max(COMMAS * most_logs, FEWEST_COMMAS)
         self._strict = TypeAdapter(shape[Annotated[list[Log], FailFast(), length]])
         visited = Annotated[Log, WrapValidator(_visit)]
         self._explaining = TypeAdapter(shape[Annotated[list[visited], length]])
 
-    def read(self, body: bytes) -> Any:
+    def short(self, body: bytes) -> Ordinary | None:
+        """The body, if it is ordinary. Raises BatchTooLarge."""
         if len(body) > self._most_commas and body.count(b",") > self._most_commas:
             raise BatchTooLarge(f"At most {self._most_logs} logs fit, and this has more values.")
+        if self._options is None:
+            return None
+        return ordinary(body, self._most_logs, self._options)
+
+    def long(self, body: bytes) -> Any:
+        """The body as Pydantic reads it. Raises Invalid or BatchTooLarge."""
         try:
             return self._strict.validate_json(body)
         except ValidationError as error:

@@ -7,7 +7,8 @@ from pydantic.dataclasses import dataclass
 from pydantic_core import PydanticCustomError
 
 from api_anomaly.core.columns import Columns
-from api_anomaly.service.decode import COMMAS, FEWEST_COMMAS, columns_from, refusal_of
+from api_anomaly.service.columns import columns_from
+from api_anomaly.service.decode import COMMAS, FEWEST_COMMAS, refusal_of
 from api_anomaly.service.refusals import BatchTooLarge
 from api_anomaly.service.schemas import Log
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from api_anomaly.core.columns import Columns
 from api_anomaly.rules import Fired, RuleSet, RuleStream, SentLogs
-from api_anomaly.service.decode import agents
+from api_anomaly.service.columns import agents
 from api_anomaly.service.schemas import Log
 from api_anomaly.service.threads import to_the_end
 
@@ -37,6 +37,7 @@ class Opinion:
 
 def _sent(logs: Sequence[Log], columns: Columns) -> SentLogs:
     """The logs as rules read them."""
+    logs = list(logs)  # each is made when it is asked for
     return SentLogs(
         columns.time,
         [log.user_id or log.ip_address for log in logs],

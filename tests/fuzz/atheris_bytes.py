@@ -24,14 +24,23 @@ MOST_BYTES = 100_000
 FOLDER = TemporaryDirectory()
 FILE = Path(FOLDER.name) / "given"
 KEYS = SigningKeys(["a signing key of the fuzzer"])
-DECODER = Decoder(1_000, 1_000)
+DECODER, UNSCANNED = Decoder(1_000, 1_000), Decoder(1_000, 1_000, scans=False)
 
 
 def gzipped(data: bytes) -> None:
     assert len(inflate(data, MOST_BYTES)) <= MOST_BYTES
 
 
+def meaning(decoder: Decoder, data: bytes) -> object:
+    try:
+        columns, logs, *options = decoder.detection(data)
+    except AnomalyError as error:
+        return type(error), str(error)
+    return str(columns), list(logs), options
+
+
 def json(data: bytes) -> None:
+    assert meaning(DECODER, data) == meaning(UNSCANNED, data)
     for read in (DECODER.detection, DECODER.history):
         read(data)
 
@@ -43,7 +52,7 @@ def log(data: bytes) -> None:
         ["timestamp", "user_id", "method", "status_code", "ip_address", "response_time"]
     )
     value = given.ConsumeUnicodeNoSurrogates(60)
-    DECODER.detection(
+    json(
         b'{"logs":[{"endpoint":"/","user_id":"u","timestamp":0,"method":"GET","status_code":200,"'
         + name.encode()
         + b'":'
