@@ -100,7 +100,11 @@ class _KernelCache(FunctionCache):
 
 
 def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compile `function` for arrays: no Python objects, no GIL, IEEE arithmetic, kept on disk."""
-    compiled: Any = numba.njit(nogil=True, error_model="numpy")(function)
+    """Compile `function` for arrays: no Python objects, no GIL, IEEE arithmetic, kept on disk.
+
+    A kernel that another calls becomes part of it: to hand on a table (dozens of words) would cost
+    more than most of them do.
+    """
+    compiled: Any = numba.njit(nogil=True, error_model="numpy", forceinline=True)(function)
     compiled._cache = _KernelCache(function)  # type: ignore[no-untyped-call]
     return compiled  # type: ignore[no-any-return]

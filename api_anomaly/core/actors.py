@@ -147,42 +147,44 @@ def _burst(hour, day):  # type: ignore[no-untyped-def]
 
 @kernel
 def write(x, actor):  # type: ignore[no-untyped-def]
-    """The actor's block of behaviours into x (44,), in the order of `behaviours._ACTOR`."""
+    """The actor's block of behaviours into x (44,), in the order of `behaviours._ACTOR`, in their
+    own units: the pass takes the logarithms of a whole row.
+    """
     requests, counts = actor.requests, actor.counts
     for h in range(4):
-        x[h] = math.log1p(requests[h])
-    x[4] = math.log1p(counts[CLIENT_ERRORS, 0])
-    x[5] = math.log1p(counts[CLIENT_ERRORS, 2])
+        x[h] = requests[h]
+    x[4] = counts[CLIENT_ERRORS, 0]
+    x[5] = counts[CLIENT_ERRORS, 2]
     x[6] = share(counts[CLIENT_ERRORS, 1], requests[2], _PRIOR)
-    x[7] = math.log1p(counts[DENIED, 0])
-    x[8] = math.log1p(counts[DENIED, 2])
-    x[9] = math.log1p(counts[MISSING, 1])
+    x[7] = counts[DENIED, 0]
+    x[8] = counts[DENIED, 2]
+    x[9] = counts[MISSING, 1]
     x[10] = share(counts[MISSING, 2], requests[3], _PRIOR)
-    x[11] = math.log1p(counts[SERVER_ERRORS, 1])
-    x[12] = math.log1p(counts[WRITES, 0])
-    x[13] = math.log1p(counts[WRITES, 2])
+    x[11] = counts[SERVER_ERRORS, 1]
+    x[12] = counts[WRITES, 0]
+    x[13] = counts[WRITES, 2]
     x[14] = share(counts[WRITES, 1], requests[2], _PRIOR)
-    x[15] = math.log1p(counts[KILOBYTES, 1])
-    x[16] = math.log1p(counts[KILOBYTES, 2])
-    x[17] = math.log1p(counts[SECONDS, 1])
-    x[18] = math.log1p(counts[NEW_ENDPOINTS, 0])
-    x[19] = math.log1p(counts[NEW_ENDPOINTS, 2])
-    x[20] = math.log1p(counts[NEW_OBJECTS, 0])
-    x[21] = math.log1p(counts[NEW_OBJECTS, 2])
-    x[22] = math.log1p((counts[NEW_OBJECTS, 2] + 1.0) / (counts[NEW_ENDPOINTS, 2] + 1.0))
-    x[23] = math.log1p(counts[NEW_PARTNERS, 2])
-    x[24] = math.log1p(counts[NEW_AGENTS, 2])
-    x[25] = math.log1p((requests[1] + 1.0) / (requests[3] * (180.0 / 86_400.0) + 1.0))
+    x[15] = counts[KILOBYTES, 1]
+    x[16] = counts[KILOBYTES, 2]
+    x[17] = counts[SECONDS, 1]
+    x[18] = counts[NEW_ENDPOINTS, 0]
+    x[19] = counts[NEW_ENDPOINTS, 2]
+    x[20] = counts[NEW_OBJECTS, 0]
+    x[21] = counts[NEW_OBJECTS, 2]
+    x[22] = (counts[NEW_OBJECTS, 2] + 1.0) / (counts[NEW_ENDPOINTS, 2] + 1.0)
+    x[23] = counts[NEW_PARTNERS, 2]
+    x[24] = counts[NEW_AGENTS, 2]
+    x[25] = (requests[1] + 1.0) / (requests[3] * (180.0 / 86_400.0) + 1.0)
     x[26] = math.sqrt(actor.gap_variance)
     x[27] = actor.sequential
     x[28] = actor.wandering
-    x[29] = math.log1p(max(0.0, actor.last - actor.first) / 3_600.0)
-    x[30] = math.log1p((requests[2] + 1.0) / (counts[NEW_OBJECTS, 1] + 1.0))
-    x[40] = math.log1p(counts[FAILED_WRITES, 0])
-    x[41] = math.log1p(counts[FAILED_WRITES, 2])
-    x[42] = math.log1p(_burst(counts[KILOBYTES, 1], counts[KILOBYTES, 2]))
-    x[43] = math.log1p(_burst(counts[NEW_OBJECTS, 1], counts[NEW_OBJECTS, 2]))
+    x[29] = max(0.0, actor.last - actor.first) / 3_600.0
+    x[30] = (requests[2] + 1.0) / (counts[NEW_OBJECTS, 1] + 1.0)
+    x[40] = counts[FAILED_WRITES, 0]
+    x[41] = counts[FAILED_WRITES, 2]
+    x[42] = _burst(counts[KILOBYTES, 1], counts[KILOBYTES, 2])
+    x[43] = _burst(counts[NEW_OBJECTS, 1], counts[NEW_OBJECTS, 2])
     for odd in range(3):
-        x[31 + 3 * odd] = math.log1p(counts[ODD_STATUSES + odd, 0])
-        x[32 + 3 * odd] = math.log1p(counts[ODD_STATUSES + odd, 2])
+        x[31 + 3 * odd] = counts[ODD_STATUSES + odd, 0]
+        x[32 + 3 * odd] = counts[ODD_STATUSES + odd, 2]
         x[33 + 3 * odd] = share(counts[ODD_STATUSES + odd, 1], requests[2], _PRIOR)

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from api_anomaly.compiled import kernel
 from api_anomaly.core import actors, usual
-from api_anomaly.core.behaviours import ADDRESS, BEHAVIOURS, SINGLE, USER
+from api_anomaly.core.behaviours import ADDRESS, BEHAVIOURS, COUNTS, SINGLE, USER
 from api_anomaly.core.columns import Columns
+from api_anomaly.core.logarithm import log1p_where
 from api_anomaly.core.memory import Memory, State
 from api_anomaly.core.reading import LOG, read
 from api_anomaly.core.sketches import add, known
@@ -125,7 +126,7 @@ def _observe_one(state, log, x):  # type: ignore[no-untyped-def]
     actors.move(address, log, address_gap, address_late, address_step)
     actors.write(x[USER:], user)
     actors.write(x[ADDRESS:], address)
-    x[SINGLE] = math.log1p(address.counts[actors.FAILED_PARTNERS, 2])
+    x[SINGLE] = address.counts[actors.FAILED_PARTNERS, 2]
 
     endpoint_late = usual.settle(endpoint, log.time)
     usual.join_lately(endpoint, log, known_before, weight, endpoint_late)
@@ -133,6 +134,7 @@ def _observe_one(state, log, x):  # type: ignore[no-untyped-def]
 
     usual.join_step(state.transitions, before, log.place, weight)
     _join_usual(state, log, known_before, weight, 1.0 / user.requests[3])
+    log1p_where(x, COUNTS)
     return seen
 
 
@@ -158,11 +160,11 @@ def _write_request(x, log, endpoint, place, shared):  # type: ignore[no-untyped-
     x[10] = usual.status_surprise(endpoint, shared, log.status_class)
     x[11] = usual.method_rarity(endpoint, place, shared, log.method)
     x[12] = max(0.0, -math.log(usual.endpoint_share(place, shared)) * LOG2E)
-    x[14] = math.log1p(log.length)
+    x[14] = log.length
     x[15] = log.depth
-    x[16] = math.log1p(log.parameters)
-    x[17] = math.log1p(log.odd)
-    x[18] = math.log1p(log.longest)
+    x[16] = log.parameters
+    x[17] = log.odd
+    x[18] = log.longest
 
 
 @kernel
@@ -170,7 +172,7 @@ def _write_endpoint(x, endpoint):  # type: ignore[no-untyped-def]
     """What happened at the endpoint lately, and what is usual there (single rows 19 to 24)."""
     refused = usual.refused_share(endpoint)
     newcomers = share(endpoint.newcomers, endpoint.weight, usual.PRIOR)
-    x[19] = math.log1p(usual.surge(endpoint))
+    x[19] = usual.surge(endpoint)
     x[20] = usual.above_usual(endpoint, usual.REFUSED, refused)
     x[21] = usual.above_usual(endpoint, usual.NEWCOMERS, newcomers)
     x[22] = refused
@@ -181,7 +183,7 @@ def _write_endpoint(x, endpoint):  # type: ignore[no-untyped-def]
 @kernel
 def _write_habits(x, user, log, gap, step):  # type: ignore[no-untyped-def]
     """The user's rhythm and step (the single rows 1, 2 and 13); then the hour joins its habit."""
-    x[1] = math.log1p(gap)
+    x[1] = gap
     x[13] = step
     hours = int(math.floor(log.time / 3_600.0))
     hour, day = hours % 24, (hours // 24 + 3) % 7  # the first of January 1970 was a Thursday
