@@ -14,16 +14,17 @@ from numpy.typing import NDArray
 from api_anomaly.compiled import kernel
 from api_anomaly.core import actors, usual
 from api_anomaly.core.behaviours import ADDRESS, BEHAVIOURS, COUNTS, SINGLE, USER
-from api_anomaly.core.columns import Columns
+from api_anomaly.core.columns import Columns, Texts
 from api_anomaly.core.logarithm import log1p_where
 from api_anomaly.core.memory import Memory, State
 from api_anomaly.core.reading import LOG, read
 from api_anomaly.core.sketches import add, known
-from api_anomaly.core.tables import find, see
+from api_anomaly.core.tables import Table, find, see
 from api_anomaly.core.windows import LOG2E, share, surprise
 
 _SETTLED = 20  # logs after which a user's novelties say what is usual for users
 _HOUR_PRIOR, _DAY_PRIOR = 6.0, 3.0
+_WIDTH = len(BEHAVIOURS)
 
 # `Columns` in the form that a kernel can take.
 _Arrays = namedtuple("_Arrays", tuple(Columns.__dataclass_fields__))  # type: ignore[misc]
@@ -45,12 +46,15 @@ def observe(memory: Memory, columns: Columns, remember: bool = True) -> Observed
     With `remember` false the logs still see one another, as they would if they were remembered,
     but `memory` stays as it was; nothing has to be forgotten for them. O(n).
     """
-    arrays = _arrays(columns)
-    state = memory.state if remember else _scratch(memory, arrays)
-    n = len(columns)
-    rows, history = np.empty((n, len(BEHAVIOURS)), np.float32), np.empty(n, np.int64)
+    state = memory.state if remember else _scratch(memory, _arrays(columns))
+    n = len(columns.time)
+    rows, history = np.empty((n, _WIDTH), np.float32), np.empty(n, np.int64)
     keys = np.empty((n, 3), np.uint64)
-    _observe(state, arrays, np.zeros(1, LOG), rows, history, keys)
+    c = columns
+    who = *c.user, *c.endpoint, *c.agent, c.address
+    what = c.method, c.status, c.response_time, c.request_size, c.response_size
+    shared = state.shared, state.transitions
+    _observe(*state.actors, *state.endpoints, *shared, c.time, *who, *what, rows, history, keys)
     return Observed(rows, history, keys)
 
 
@@ -83,9 +87,25 @@ def _keys(arrays, scratch, keys):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _observe(state, arrays, scratch, rows, history, keys):  # type: ignore[no-untyped-def]
-    log = scratch[0]
-    for i in range(len(arrays.time)):
+def _observe(  # type: ignore[no-untyped-def]
+    records, index, links, order, blank, records2, index2, links2, order2, blank2,
+    shared, transitions, time, user, user_ends, endpoint, endpoint_ends, agent, agent_ends,
+    address, method, status, response_time, request_size, response_size, rows, history, keys,
+):  # fmt: skip
+    """The pass over n logs. It takes each array by itself: for one log alone, handing over named
+    tuples of them would take longer than all the rest.
+    """
+    people = Table(records, index, links, order, blank)
+    places = Table(records2, index2, links2, order2, blank2)
+    state = State(people, places, shared, transitions)
+    user, endpoint = Texts(user, user_ends), Texts(endpoint, endpoint_ends)
+    arrays = _Arrays(  # type: ignore[call-arg]  # the fields of Columns
+        time, user, endpoint, Texts(agent, agent_ends), method, status,
+        response_time, request_size, response_size, address,
+    )  # fmt: skip
+    scratch = np.zeros(1, LOG)
+    for i in range(len(time)):
+        log = scratch[0]  # inside the loop: a record does not keep its array alive
         read(log, arrays, i)
         keys[i, 0], keys[i, 1], keys[i, 2] = log.user, log.address, log.place
         history[i] = _observe_one(state, log, rows[i])

@@ -181,7 +181,9 @@ class Memory:
         for name, table in (("actors", memory.state.actors), ("endpoints", memory.state.endpoints)):
             chunks = [rows for key, rows in sections.items() if key.startswith(f"{name}.")]
             if chunks:
-                rows = np.concatenate(chunks)
+                # The very dtype and not an equal one: kernels know it by identity, and comparing
+                # dozens of fields would cost every later call microseconds.
+                rows = np.concatenate(chunks).view(table.records.dtype)
                 read_in(table, rows[np.argsort(rows["last"], kind="stable")])
         memory.state.shared[:] = sections["shared"]
         memory.state.transitions[:] = sections["transitions"]

@@ -192,4 +192,13 @@ def wire(evidence: NDArray[np.float64]) -> NDArray[np.float64]:
     The median log has an evidence of about ln 2, and so -0.5: the neutral point of scikit-learn's
     scale.
     """
-    return -np.clip(evidence / (evidence + NEUTRAL), 1e-9, 1.0)
+    scores = np.empty(len(evidence))
+    _wire(evidence, scores)
+    return scores
+
+
+@kernel
+def _wire(evidence, scores):  # type: ignore[no-untyped-def]
+    for row in range(len(evidence)):
+        share = evidence[row] / (evidence[row] + NEUTRAL)
+        scores[row] = -min(1.0, max(1e-9, share))
