@@ -95,7 +95,8 @@ class Model:
 
     def explainable(self, rows: NDArray[np.float32]) -> Self:
         """The same model, which knows what the training rows (n, d) have: see `contributions`."""
-        some = rows[:: 1 + len(rows) // _EXPLAINED_BY]
+        # Contiguous, else the kernel would be compiled a second time.
+        some = np.ascontiguousarray(rows[:: 1 + len(rows) // _EXPLAINED_BY])
         ranker = self.ranker
         return replace(
             self,
