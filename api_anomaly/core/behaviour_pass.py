@@ -146,7 +146,7 @@ def _observe_one(state, log, x):  # type: ignore[no-untyped-def]
     actors.move(address, log, address_gap, address_late, address_step)
     actors.write(x[USER:], user)
     actors.write(x[ADDRESS:], address)
-    x[SINGLE] = address.counts[actors.FAILED_PARTNERS, 2]
+    x[SINGLE] = actors.counted(address, actors.FAILED_PARTNERS, 2)
 
     endpoint_late = usual.settle(endpoint, log.time)
     usual.join_lately(endpoint, log, known_before, weight, endpoint_late)
@@ -250,9 +250,10 @@ def _write_novelties(x, user, log, shared, weight, late):  # type: ignore[no-unt
     new_network = not known(user.partners, log.network)
     if new_network:
         add(user.partners, log.network)
-    seen, requests, counts = float(user.seen), user.requests[3], user.counts
-    own_endpoints, own_partners = counts[actors.NEW_ENDPOINTS, 2], counts[actors.NEW_PARTNERS, 2]
-    own_agents = counts[actors.NEW_AGENTS, 2]
+    seen, requests = float(user.seen), user.requests[3]
+    own_endpoints = actors.counted(user, actors.NEW_ENDPOINTS, 2)
+    own_partners = actors.counted(user, actors.NEW_PARTNERS, 2)
+    own_agents = actors.counted(user, actors.NEW_AGENTS, 2)
     new_endpoint, new_address, new_agent = actors.meet(user, log, log.address, late)
     x[3] = usual.novelty(new_endpoint, own_endpoints, requests, shared, 0, seen)
     x[4] = usual.novelty(new_address, own_partners, requests, shared, 1, seen)
