@@ -103,8 +103,12 @@ class _KernelCache(FunctionCache):
 
 
 def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compile `function` for arrays: no Python objects, no GIL, IEEE arithmetic, kept on disk."""
-    return _kept(function, numba.njit(nogil=True, error_model="numpy")(function))
+    """Compile `function` for arrays: no Python objects, no GIL, IEEE arithmetic, kept on disk.
+
+    A kernel that another calls becomes part of it: to hand on a table (dozens of words) would cost
+    more than most of them do.
+    """
+    return _kept(function, numba.njit(nogil=True, error_model="numpy", forceinline=True)(function))
 
 
 def bare_kernel(function: Callable[..., Any]) -> Callable[..., Any]:

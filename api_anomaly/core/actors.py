@@ -11,7 +11,7 @@ import math
 import numpy as np
 
 from api_anomaly.compiled import kernel
-from api_anomaly.core.memory import COUNTERS
+from api_anomaly.core.memory import COUNTERS, PLACES, SPANS
 from api_anomaly.core.sketches import add, known
 from api_anomaly.core.windows import advance, decay_factors, share
 
@@ -23,6 +23,7 @@ assert len(COUNTERS) == 16  # the constants above are its rows, in its order
 _PRIOR = 3.0  # logs of evidence that a share waits for
 _SLOW = 0.1  # weight of the newest log in a running mean
 _SESSION = 1_800.0  # seconds after which the next log begins a new session
+_MOST_SEEN = np.uint32(2**32 - 1)
 _START = np.uint64(1)  # the place before a session's first endpoint
 _DENIED_SALT = np.uint64(0x9E3779B97F4A7C15)
 
@@ -42,17 +43,25 @@ def settle(actor, time):  # type: ignore[no-untyped-def]
         factors = decay_factors(gap)
         for h in range(4):
             actor.requests[h] *= factors[h]
-        for counter in range(len(COUNTERS)):
-            for h in range(3):
-                actor.counts[counter, h] *= factors[h + 1]
+        for h in range(3):
+            for place in range(SPANS[h], SPANS[h + 1]):
+                actor.counts[place] *= factors[h + 1]
     return gap, late
 
 
 @kernel
 def bump(actor, counter, amount, weights):  # type: ignore[no-untyped-def]
-    """Add `amount` to one counter at its three half-lives."""
+    """Add `amount` to one counter at its half-lives."""
     for h in range(3):
-        actor.counts[counter, h] += np.float32(amount) * weights[h + 1]
+        place = PLACES[counter, h]
+        if place >= 0:
+            actor.counts[place] += np.float32(amount) * weights[h + 1]
+
+
+@kernel
+def counted(actor, counter, h):  # type: ignore[no-untyped-def]
+    """One counter at one of its half-lives: 3 minutes, an hour, a day."""
+    return actor.counts[PLACES[counter, h]]
 
 
 @kernel
@@ -136,7 +145,8 @@ def move(actor, log, gap, late, step):  # type: ignore[no-untyped-def]
     if log.number >= 0.0:
         actor.number = log.number
     actor.place = log.place
-    actor.seen += np.uint64(1)
+    if actor.seen < _MOST_SEEN:
+        actor.seen += np.uint32(1)
 
 
 @kernel
@@ -147,42 +157,44 @@ def _burst(hour, day):  # type: ignore[no-untyped-def]
 
 @kernel
 def write(x, actor):  # type: ignore[no-untyped-def]
-    """The actor's block of behaviours into x (44,), in the order of `behaviours._ACTOR`."""
-    requests, counts = actor.requests, actor.counts
+    """The actor's block of behaviours into x (44,), in the order of `behaviours._ACTOR`, in their
+    own units: the pass takes the logarithms of a whole row.
+    """
+    requests = actor.requests
     for h in range(4):
-        x[h] = math.log1p(requests[h])
-    x[4] = math.log1p(counts[CLIENT_ERRORS, 0])
-    x[5] = math.log1p(counts[CLIENT_ERRORS, 2])
-    x[6] = share(counts[CLIENT_ERRORS, 1], requests[2], _PRIOR)
-    x[7] = math.log1p(counts[DENIED, 0])
-    x[8] = math.log1p(counts[DENIED, 2])
-    x[9] = math.log1p(counts[MISSING, 1])
-    x[10] = share(counts[MISSING, 2], requests[3], _PRIOR)
-    x[11] = math.log1p(counts[SERVER_ERRORS, 1])
-    x[12] = math.log1p(counts[WRITES, 0])
-    x[13] = math.log1p(counts[WRITES, 2])
-    x[14] = share(counts[WRITES, 1], requests[2], _PRIOR)
-    x[15] = math.log1p(counts[KILOBYTES, 1])
-    x[16] = math.log1p(counts[KILOBYTES, 2])
-    x[17] = math.log1p(counts[SECONDS, 1])
-    x[18] = math.log1p(counts[NEW_ENDPOINTS, 0])
-    x[19] = math.log1p(counts[NEW_ENDPOINTS, 2])
-    x[20] = math.log1p(counts[NEW_OBJECTS, 0])
-    x[21] = math.log1p(counts[NEW_OBJECTS, 2])
-    x[22] = math.log1p((counts[NEW_OBJECTS, 2] + 1.0) / (counts[NEW_ENDPOINTS, 2] + 1.0))
-    x[23] = math.log1p(counts[NEW_PARTNERS, 2])
-    x[24] = math.log1p(counts[NEW_AGENTS, 2])
-    x[25] = math.log1p((requests[1] + 1.0) / (requests[3] * (180.0 / 86_400.0) + 1.0))
+        x[h] = requests[h]
+    x[4] = counted(actor, CLIENT_ERRORS, 0)
+    x[5] = counted(actor, CLIENT_ERRORS, 2)
+    x[6] = share(counted(actor, CLIENT_ERRORS, 1), requests[2], _PRIOR)
+    x[7] = counted(actor, DENIED, 0)
+    x[8] = counted(actor, DENIED, 2)
+    x[9] = counted(actor, MISSING, 1)
+    x[10] = share(counted(actor, MISSING, 2), requests[3], _PRIOR)
+    x[11] = counted(actor, SERVER_ERRORS, 1)
+    x[12] = counted(actor, WRITES, 0)
+    x[13] = counted(actor, WRITES, 2)
+    x[14] = share(counted(actor, WRITES, 1), requests[2], _PRIOR)
+    x[15] = counted(actor, KILOBYTES, 1)
+    x[16] = counted(actor, KILOBYTES, 2)
+    x[17] = counted(actor, SECONDS, 1)
+    x[18] = counted(actor, NEW_ENDPOINTS, 0)
+    x[19] = counted(actor, NEW_ENDPOINTS, 2)
+    x[20] = counted(actor, NEW_OBJECTS, 0)
+    x[21] = counted(actor, NEW_OBJECTS, 2)
+    x[22] = (counted(actor, NEW_OBJECTS, 2) + 1.0) / (counted(actor, NEW_ENDPOINTS, 2) + 1.0)
+    x[23] = counted(actor, NEW_PARTNERS, 2)
+    x[24] = counted(actor, NEW_AGENTS, 2)
+    x[25] = (requests[1] + 1.0) / (requests[3] * (180.0 / 86_400.0) + 1.0)
     x[26] = math.sqrt(actor.gap_variance)
     x[27] = actor.sequential
     x[28] = actor.wandering
-    x[29] = math.log1p(max(0.0, actor.last - actor.first) / 3_600.0)
-    x[30] = math.log1p((requests[2] + 1.0) / (counts[NEW_OBJECTS, 1] + 1.0))
-    x[40] = math.log1p(counts[FAILED_WRITES, 0])
-    x[41] = math.log1p(counts[FAILED_WRITES, 2])
-    x[42] = math.log1p(_burst(counts[KILOBYTES, 1], counts[KILOBYTES, 2]))
-    x[43] = math.log1p(_burst(counts[NEW_OBJECTS, 1], counts[NEW_OBJECTS, 2]))
+    x[29] = max(0.0, actor.last - actor.first) / 3_600.0
+    x[30] = (requests[2] + 1.0) / (counted(actor, NEW_OBJECTS, 1) + 1.0)
+    x[40] = counted(actor, FAILED_WRITES, 0)
+    x[41] = counted(actor, FAILED_WRITES, 2)
+    x[42] = _burst(counted(actor, KILOBYTES, 1), counted(actor, KILOBYTES, 2))
+    x[43] = _burst(counted(actor, NEW_OBJECTS, 1), counted(actor, NEW_OBJECTS, 2))
     for odd in range(3):
-        x[31 + 3 * odd] = math.log1p(counts[ODD_STATUSES + odd, 0])
-        x[32 + 3 * odd] = math.log1p(counts[ODD_STATUSES + odd, 2])
-        x[33 + 3 * odd] = share(counts[ODD_STATUSES + odd, 1], requests[2], _PRIOR)
+        x[31 + 3 * odd] = counted(actor, ODD_STATUSES + odd, 0)
+        x[32 + 3 * odd] = counted(actor, ODD_STATUSES + odd, 2)
+        x[33 + 3 * odd] = share(counted(actor, ODD_STATUSES + odd, 1), requests[2], _PRIOR)

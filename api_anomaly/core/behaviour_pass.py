@@ -13,16 +13,18 @@ from numpy.typing import NDArray
 
 from api_anomaly.compiled import kernel
 from api_anomaly.core import actors, usual
-from api_anomaly.core.behaviours import ADDRESS, BEHAVIOURS, SINGLE, USER
-from api_anomaly.core.columns import Columns
+from api_anomaly.core.behaviours import ADDRESS, BEHAVIOURS, COUNTS, SINGLE, USER
+from api_anomaly.core.columns import Columns, Texts
+from api_anomaly.core.logarithm import log1p_where
 from api_anomaly.core.memory import Memory, State
 from api_anomaly.core.reading import LOG, read
 from api_anomaly.core.sketches import add, known
-from api_anomaly.core.tables import find, see
+from api_anomaly.core.tables import Table, find, see
 from api_anomaly.core.windows import LOG2E, share, surprise
 
 _SETTLED = 20  # logs after which a user's novelties say what is usual for users
 _HOUR_PRIOR, _DAY_PRIOR = 6.0, 3.0
+_WIDTH = len(BEHAVIOURS)
 
 # `Columns` in the form that a kernel can take.
 _Arrays = namedtuple("_Arrays", tuple(Columns.__dataclass_fields__))  # type: ignore[misc]
@@ -44,12 +46,15 @@ def observe(memory: Memory, columns: Columns, remember: bool = True) -> Observed
     With `remember` false the logs still see one another, as they would if they were remembered,
     but `memory` stays as it was; nothing has to be forgotten for them. O(n).
     """
-    arrays = _arrays(columns)
-    state = memory.state if remember else _scratch(memory, arrays)
-    n = len(columns)
-    rows, history = np.empty((n, len(BEHAVIOURS)), np.float32), np.empty(n, np.int64)
+    state = memory.state if remember else _scratch(memory, _arrays(columns))
+    n = len(columns.time)
+    rows, history = np.empty((n, _WIDTH), np.float32), np.empty(n, np.int64)
     keys = np.empty((n, 3), np.uint64)
-    _observe(state, arrays, np.zeros(1, LOG), rows, history, keys)
+    c = columns
+    who = *c.user, *c.endpoint, *c.agent, c.address
+    what = c.method, c.status, c.response_time, c.request_size, c.response_size
+    shared = state.shared, state.transitions
+    _observe(*state.actors, *state.endpoints, *shared, c.time, *who, *what, rows, history, keys)
     return Observed(rows, history, keys)
 
 
@@ -82,9 +87,25 @@ def _keys(arrays, scratch, keys):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _observe(state, arrays, scratch, rows, history, keys):  # type: ignore[no-untyped-def]
-    log = scratch[0]
-    for i in range(len(arrays.time)):
+def _observe(  # type: ignore[no-untyped-def]
+    records, index, links, order, blank, records2, index2, links2, order2, blank2,
+    shared, transitions, time, user, user_ends, endpoint, endpoint_ends, agent, agent_ends,
+    address, method, status, response_time, request_size, response_size, rows, history, keys,
+):  # fmt: skip
+    """The pass over n logs. It takes each array by itself: for one log alone, handing over named
+    tuples of them would take longer than all the rest.
+    """
+    people = Table(records, index, links, order, blank)
+    places = Table(records2, index2, links2, order2, blank2)
+    state = State(people, places, shared, transitions)
+    user, endpoint = Texts(user, user_ends), Texts(endpoint, endpoint_ends)
+    arrays = _Arrays(  # type: ignore[call-arg]  # the fields of Columns
+        time, user, endpoint, Texts(agent, agent_ends), method, status,
+        response_time, request_size, response_size, address,
+    )  # fmt: skip
+    scratch = np.zeros(1, LOG)
+    for i in range(len(time)):
+        log = scratch[0]  # inside the loop: a record does not keep its array alive
         read(log, arrays, i)
         keys[i, 0], keys[i, 1], keys[i, 2] = log.user, log.address, log.place
         history[i] = _observe_one(state, log, rows[i])
@@ -125,7 +146,7 @@ def _observe_one(state, log, x):  # type: ignore[no-untyped-def]
     actors.move(address, log, address_gap, address_late, address_step)
     actors.write(x[USER:], user)
     actors.write(x[ADDRESS:], address)
-    x[SINGLE] = math.log1p(address.counts[actors.FAILED_PARTNERS, 2])
+    x[SINGLE] = actors.counted(address, actors.FAILED_PARTNERS, 2)
 
     endpoint_late = usual.settle(endpoint, log.time)
     usual.join_lately(endpoint, log, known_before, weight, endpoint_late)
@@ -133,6 +154,7 @@ def _observe_one(state, log, x):  # type: ignore[no-untyped-def]
 
     usual.join_step(state.transitions, before, log.place, weight)
     _join_usual(state, log, known_before, weight, 1.0 / user.requests[3])
+    log1p_where(x, COUNTS)
     return seen
 
 
@@ -158,11 +180,11 @@ def _write_request(x, log, endpoint, place, shared):  # type: ignore[no-untyped-
     x[10] = usual.status_surprise(endpoint, shared, log.status_class)
     x[11] = usual.method_rarity(endpoint, place, shared, log.method)
     x[12] = max(0.0, -math.log(usual.endpoint_share(place, shared)) * LOG2E)
-    x[14] = math.log1p(log.length)
+    x[14] = log.length
     x[15] = log.depth
-    x[16] = math.log1p(log.parameters)
-    x[17] = math.log1p(log.odd)
-    x[18] = math.log1p(log.longest)
+    x[16] = log.parameters
+    x[17] = log.odd
+    x[18] = log.longest
 
 
 @kernel
@@ -170,7 +192,7 @@ def _write_endpoint(x, endpoint):  # type: ignore[no-untyped-def]
     """What happened at the endpoint lately, and what is usual there (single rows 19 to 24)."""
     refused = usual.refused_share(endpoint)
     newcomers = share(endpoint.newcomers, endpoint.weight, usual.PRIOR)
-    x[19] = math.log1p(usual.surge(endpoint))
+    x[19] = usual.surge(endpoint)
     x[20] = usual.above_usual(endpoint, usual.REFUSED, refused)
     x[21] = usual.above_usual(endpoint, usual.NEWCOMERS, newcomers)
     x[22] = refused
@@ -181,7 +203,7 @@ def _write_endpoint(x, endpoint):  # type: ignore[no-untyped-def]
 @kernel
 def _write_habits(x, user, log, gap, step):  # type: ignore[no-untyped-def]
     """The user's rhythm and step (the single rows 1, 2 and 13); then the hour joins its habit."""
-    x[1] = math.log1p(gap)
+    x[1] = gap
     x[13] = step
     hours = int(math.floor(log.time / 3_600.0))
     hour, day = hours % 24, (hours // 24 + 3) % 7  # the first of January 1970 was a Thursday
@@ -228,9 +250,10 @@ def _write_novelties(x, user, log, shared, weight, late):  # type: ignore[no-unt
     new_network = not known(user.partners, log.network)
     if new_network:
         add(user.partners, log.network)
-    seen, requests, counts = float(user.seen), user.requests[3], user.counts
-    own_endpoints, own_partners = counts[actors.NEW_ENDPOINTS, 2], counts[actors.NEW_PARTNERS, 2]
-    own_agents = counts[actors.NEW_AGENTS, 2]
+    seen, requests = float(user.seen), user.requests[3]
+    own_endpoints = actors.counted(user, actors.NEW_ENDPOINTS, 2)
+    own_partners = actors.counted(user, actors.NEW_PARTNERS, 2)
+    own_agents = actors.counted(user, actors.NEW_AGENTS, 2)
     new_endpoint, new_address, new_agent = actors.meet(user, log, log.address, late)
     x[3] = usual.novelty(new_endpoint, own_endpoints, requests, shared, 0, seen)
     x[4] = usual.novelty(new_address, own_partners, requests, shared, 1, seen)

@@ -138,10 +138,11 @@ USER, ADDRESS, SINGLE = 0, len(_ACTOR), 2 * len(_ACTOR)
 #: served.
 SCHEMA = hashlib.sha256(repr([row[:-1] for row in BEHAVIOURS]).encode()).hexdigest()[:16]
 
-_COUNTS = np.array([row.kind == COUNT for row in BEHAVIOURS])
+#: Which columns hold log(1 + value).
+COUNTS = np.array([row.kind == COUNT for row in BEHAVIOURS])
 
 
 def in_units(rows: NDArray[np.float32]) -> NDArray[np.float64]:
     """Matrix rows (..., d) as the values that a person would read, in each behaviour's unit."""
     values = rows.astype(np.float64)
-    return np.expm1(values, out=values, where=_COUNTS)
+    return np.expm1(values, out=values, where=COUNTS)

@@ -51,7 +51,7 @@ class Ladder(NamedTuple):
     def evidence_of(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Evidence >= 0 of each value (n,); it grows without bound beyond the last rung."""
         climbed = np.empty(len(values))
-        _climb(self.value, self.evidence, self.slope, values, climbed)
+        climb(self.value, self.evidence, self.slope, values, climbed)
         return climbed
 
     def value_of(self, evidence: float) -> float:
@@ -62,7 +62,7 @@ class Ladder(NamedTuple):
 
 
 @kernel
-def _climb(value, evidence, slope, values, climbed):  # type: ignore[no-untyped-def]
+def climb(value, evidence, slope, values, climbed):  # type: ignore[no-untyped-def]
     """Evidence of `values` (n,) into climbed (n,): linear between rungs, on by `slope` above."""
     last = len(value) - 1
     for i in range(len(values)):

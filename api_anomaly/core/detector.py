@@ -25,6 +25,7 @@ from api_anomaly.errors import TooFewLogs
 
 MINIMUM_LOGS = 10
 ENOUGH_HISTORY = 20  # logs of a user or its address before it can be judged by its own past
+_NO_LESSONS = np.zeros(0, LESSON)
 _COLD = 0.2  # of the training logs: what came first had no past to be judged by
 
 Progress = Callable[[str, float], None]
@@ -173,8 +174,9 @@ class Detector:
         unheard = self.model.evidence(seen.rows)
         evidence = self._heard(unheard, seen.rows, seen.keys[:, 0])
         scores = wire(evidence)
-        found = np.flatnonzero(scores < limit)
-        confidence = float((seen.history >= ENOUGH_HISTORY).mean()) if len(columns) else 0.0
+        found = (scores < limit).nonzero()[0]
+        known = int(np.count_nonzero(seen.history >= ENOUGH_HISTORY))
+        confidence = known / max(1, len(scores))
         lessons = _lessons(seen, columns, found)
         anomalies = self._anomalies(found, evidence[found], lessons)
         raised, quieted = _moved(unheard, evidence, limit)
@@ -220,6 +222,8 @@ class Detector:
 
 
 def _lessons(seen: Observed, columns: Columns, found: NDArray[np.int64]) -> NDArray[Any]:
+    if len(found) == 0:  # nearly every request
+        return _NO_LESSONS
     return lessons_of(seen.rows[found], seen.keys[found], columns.time[found])
 
 

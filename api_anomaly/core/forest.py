@@ -2,7 +2,7 @@
 compiled kernel.
 
 It gives what ``IsolationForest.score_samples`` gives (with the sign turned), to 1e-9, for one row
-or a million: about 1.5 microseconds a row for 100 trees in blocks, where a scikit-learn call costs
+or a million: about a microsecond a row for 100 trees (see `walk`), where a scikit-learn call costs
 milliseconds before its first row.
 """
 

@@ -22,25 +22,38 @@ from numpy.typing import NDArray
 from api_anomaly.core.columns import METHODS
 from api_anomaly.core.tables import EVICTIONS, USED, Table, copy_known, empty_table, read_in
 
-#: What is counted for every actor besides its requests, at the last three of `windows.HALF_LIVES`.
-COUNTERS = (
-    "client_errors",  # status 400..499
-    "denied",  # 401 and 403
-    "missing",  # 404
-    "server_errors",  # 500..599
-    "writes",  # POST, PUT, PATCH, DELETE
-    "kilobytes",  # of responses
-    "seconds",  # of response time
-    "new_endpoints",  # templates that the actor had not met lately
-    "new_objects",  # whole endpoints that it had not met lately
-    "new_partners",  # addresses of a user, users of an address
-    "failed_partners",  # those of them that were denied
-    "new_agents",  # user-agent families
-    "odd_statuses",  # bits by which statuses surprised among users of the same agent family
-    "odd_writes",  # the same for writes
-    "odd_endpoints",  # the same for endpoint templates
-    "failed_writes",  # writes answered with 4xx
-)
+#: What is counted for every actor besides its requests, and at which of the last three of
+#: `windows.HALF_LIVES`: those that a behaviour reads. Every place costs four bytes an actor.
+COUNTERS: dict[str, tuple[int, ...]] = {
+    "client_errors": (0, 1, 2),  # status 400..499
+    "denied": (0, 2),  # 401 and 403
+    "missing": (1, 2),  # 404
+    "server_errors": (1,),  # 500..599
+    "writes": (0, 1, 2),  # POST, PUT, PATCH, DELETE
+    "kilobytes": (1, 2),  # of responses
+    "seconds": (1,),  # of response time
+    "new_endpoints": (0, 2),  # templates that the actor had not met lately
+    "new_objects": (0, 1, 2),  # whole endpoints that it had not met lately
+    "new_partners": (2,),  # addresses of a user, users of an address
+    "failed_partners": (2,),  # those of them that were denied
+    "new_agents": (2,),  # user-agent families
+    "odd_statuses": (0, 1, 2),  # bits by which statuses surprised in the same agent family
+    "odd_writes": (0, 1, 2),  # the same for writes
+    "odd_endpoints": (0, 1, 2),  # the same for endpoint templates
+    "failed_writes": (0, 2),  # writes answered with 4xx
+}
+_KEPT = [
+    (span, counter)
+    for span in range(3)
+    for counter, at in enumerate(COUNTERS.values())
+    if span in at
+]
+#: The place of each counter and half-life in a record's `counts`, -1 for none: (counters, 3).
+PLACES = np.full((len(COUNTERS), 3), -1)
+for _place, (_span, _counter) in enumerate(_KEPT):
+    PLACES[_counter, _span] = _place
+#: Where the places of each half-life begin, and the end: they lie side by side.
+SPANS = np.searchsorted([span for span, _ in _KEPT], range(4))
 #: What is counted of every endpoint, at the last two of `windows.HALF_LIVES`, in voices.
 LATELY = ("requests", "refused", "newcomers")
 STATUS_CLASSES = ("success", "redirect", "client error", "denied", "not found", "server error")
@@ -59,12 +72,12 @@ ACTOR = np.dtype(
         ("partners", "u8", (2, 2)),
         ("agents", "u8", (2, 1)),
         ("requests", "f4", (4,)),
-        ("counts", "f4", (len(COUNTERS), 3)),
+        ("counts", "f4", (len(_KEPT),)),  # see PLACES
         ("gap_mean", "f4"),  # running mean and variance of log(1 + seconds between logs)
         ("gap_variance", "f4"),
         ("sequential", "f4"),  # running share of steps by the same small number
         ("wandering", "f4"),  # running mean surprise of its transitions, bits
-        ("seen", "u8"),  # logs ever
+        ("seen", "u4"),  # logs ever; it stays at its end
         ("hours", "u1", (24,)),  # in how many hours of activity, by hour of the day (UTC)
         ("days", "u1", (7,)),  # the same by day of the week, Monday first
         ("hour", "u1"),  # hour of the week of the last count in `hours`, 255 at first
@@ -181,7 +194,9 @@ class Memory:
         for name, table in (("actors", memory.state.actors), ("endpoints", memory.state.endpoints)):
             chunks = [rows for key, rows in sections.items() if key.startswith(f"{name}.")]
             if chunks:
-                rows = np.concatenate(chunks)
+                # The very dtype and not an equal one: kernels know it by identity, and comparing
+                # dozens of fields would cost every later call microseconds.
+                rows = np.concatenate(chunks).view(table.records.dtype)
                 read_in(table, rows[np.argsort(rows["last"], kind="stable")])
         memory.state.shared[:] = sections["shared"]
         memory.state.transitions[:] = sections["transitions"]

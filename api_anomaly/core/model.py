@@ -4,19 +4,21 @@ This is where evidence (inside: higher is more anomalous) becomes the wire's `an
 (scikit-learn's ``score_samples`` scale: in [-1, 0), lower is more anomalous).
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from api_anomaly.compiled import kernel
 from api_anomaly.core.behaviours import NAMES, SCHEMA
-from api_anomaly.core.calibration import Calibration, Ladder
+from api_anomaly.core.calibration import Calibration, Ladder, climb
 from api_anomaly.core.forest import Forest
 from api_anomaly.core.ranker import Ranker
 from api_anomaly.core.reasons import Scaler
 from api_anomaly.core.trees import Trees
+from api_anomaly.core.walk import add_up
 from api_anomaly.errors import ModelIncompatible
 
 NEUTRAL = float(np.log(2.0))  # evidence of the median log
@@ -57,11 +59,24 @@ class Model:
 
     def evidence(self, rows: NDArray[np.float32]) -> NDArray[np.float64]:
         """Evidence (n,) >= 0 against behaviours (n, d)."""
-        rare = self.rarity.evidence_of(self.forest.suspicion(rows))
+        rare = np.empty(len(rows))
         if self.ranker is None or self.hostility is None:
+            _rare(*self._rarely, rows, rare)
             return rare
-        hostile = self.hostility.evidence_of(self.ranker.log_odds(rows))
-        return (_RARITY_WEIGHT * rare + hostile) / (_RARITY_WEIGHT + 1.0)
+        evidence = np.empty(len(rows))
+        _both(*self._rarely, *self._hostilely, rows, rare, evidence)
+        return evidence
+
+    @cached_property
+    def _rarely(self) -> tuple[Any, ...]:
+        whole = len(self.forest.trees.roots) * self.forest.usual_path
+        return *self.forest.trees.paths, whole, *self.rarity
+
+    @cached_property
+    def _hostilely(self) -> tuple[Any, ...]:
+        if self.ranker is None or self.hostility is None:
+            return ()
+        return *self.ranker.trees.paths, self.ranker.baseline, *self.hostility
 
     def contributions(self, rows: NDArray[np.float32]) -> NDArray[np.float64]:
         """Evidence that each behaviour of n rows adds, (n, d), against what training rows have.
@@ -80,7 +95,8 @@ class Model:
 
     def explainable(self, rows: NDArray[np.float32]) -> Self:
         """The same model, which knows what the training rows (n, d) have: see `contributions`."""
-        some = rows[:: 1 + len(rows) // _EXPLAINED_BY]
+        # Contiguous, else the kernel would be compiled a second time.
+        some = np.ascontiguousarray(rows[:: 1 + len(rows) // _EXPLAINED_BY])
         ranker = self.ranker
         return replace(
             self,
@@ -132,8 +148,40 @@ class Model:
             ) from error
 
 
+@kernel
+def _rare(  # type: ignore[no-untyped-def]
+    nodes, value, roots, depths, whole, rung, height, slope, rows, rare
+):
+    """What ``rarity.evidence_of(forest.suspicion(rows))`` gives, into rare (n,)."""
+    add_up(nodes, value, roots, depths, rows, rare)
+    for row in range(len(rare)):
+        rare[row] = 0.5 if whole == 0.0 else np.exp2(-rare[row] / whole)
+    climb(rung, height, slope, rare, rare)
+
+
+@kernel
+def _both(  # type: ignore[no-untyped-def]
+    nodes, value, roots, depths, whole, rung, height, slope,
+    nodes2, value2, roots2, depths2, baseline, rung2, height2, slope2,
+    rows, rare, evidence,
+):  # fmt: skip
+    """The weighted mean of rarity and hostility into evidence (n,); `rare` (n,) is for its work.
+
+    In one call, because for a single log calls would cost more than walks.
+    """
+    _rare(nodes, value, roots, depths, whole, rung, height, slope, rows, rare)
+    add_up(nodes2, value2, roots2, depths2, rows, evidence)
+    for row in range(len(evidence)):
+        evidence[row] += baseline
+    climb(rung2, height2, slope2, evidence, evidence)
+    for row in range(len(evidence)):
+        evidence[row] = (_RARITY_WEIGHT * rare[row] + evidence[row]) / (_RARITY_WEIGHT + 1.0)
+
+
 def plain(value: Any) -> Any:
-    """Named tuples as plain dicts, all the way down."""
+    """Trees and named tuples as plain dicts, all the way down."""
+    if isinstance(value, Trees):
+        return {field.name: getattr(value, field.name) for field in fields(value)}
     if hasattr(value, "_asdict"):
         return {name: plain(part) for name, part in value._asdict().items()}
     return value
@@ -145,4 +193,13 @@ def wire(evidence: NDArray[np.float64]) -> NDArray[np.float64]:
     The median log has an evidence of about ln 2, and so -0.5: the neutral point of scikit-learn's
     scale.
     """
-    return -np.clip(evidence / (evidence + NEUTRAL), 1e-9, 1.0)
+    scores = np.empty(len(evidence))
+    _wire(evidence, scores)
+    return scores
+
+
+@kernel
+def _wire(evidence, scores):  # type: ignore[no-untyped-def]
+    for row in range(len(evidence)):
+        share = evidence[row] / (evidence[row] + NEUTRAL)
+        scores[row] = -min(1.0, max(1e-9, share))

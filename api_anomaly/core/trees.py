@@ -5,14 +5,15 @@ itself, so that every walk takes the same number of steps and needs no branch. T
 rounded down to float32, which changes no comparison because the rows are float32.
 """
 
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from api_anomaly.compiled import kernel
-
-_BLOCK = 8  # rows walked in turn, so that their memory accesses overlap
+from api_anomaly.core.walk import Paths, add_up, paths
 
 
 class Tree(NamedTuple):
@@ -28,7 +29,8 @@ class Tree(NamedTuple):
     value: NDArray[np.float64]
 
 
-class Trees(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Trees:
     """All trees' nodes in one set of arrays: each tree breadth first, two children side by side.
 
     `value` of a leaf is what it gives; that of an inner node is 0 until `expecting` has filled it.
@@ -41,11 +43,15 @@ class Trees(NamedTuple):
     roots: NDArray[np.int32]
     depth: int
 
+    @cached_property
+    def paths(self) -> Paths:
+        """The same trees in the form that walks fastest; made at the first use."""
+        return paths(self.feature, self.threshold, self.left, self.value, self.roots)
+
     def sums(self, rows: NDArray[np.float32]) -> NDArray[np.float64]:
         """The sum of the leaves' values over all trees, for each row (n, d)."""
-        sums = np.zeros(len(rows))
-        nodes = (self.feature, self.threshold, self.left, self.value)
-        _walk(*nodes, self.roots, self.depth, rows, sums)
+        sums = np.empty(len(rows))
+        add_up(*self.paths, rows, sums)
         return sums
 
     def expecting(self, rows: NDArray[np.float32]) -> "Trees":
@@ -56,7 +62,7 @@ class Trees(NamedTuple):
         reached, given = np.zeros(len(self.value)), np.zeros(len(self.value))
         nodes = (self.feature, self.threshold, self.left, self.value)
         _expect(*nodes, self.roots, rows, reached, given)
-        return self._replace(value=given)
+        return replace(self, value=given)
 
     def contribute(
         self,
@@ -120,24 +126,6 @@ def _rounded_down(values: NDArray[np.float64]) -> NDArray[np.float32]:
     rounded = values.astype(np.float32)
     below = np.nextafter(rounded, np.float32(-np.inf))
     return np.where(rounded.astype(np.float64) > values, below, rounded)
-
-
-@kernel
-def _walk(  # type: ignore[no-untyped-def]
-    feature, threshold, left, value, roots, depth, rows, sums
-):
-    """Add up the leaves over all trees into sums (n,), for every row in the trees' order."""
-    places = np.empty(_BLOCK, np.int32)
-    for first in range(0, len(rows), _BLOCK):
-        count = min(_BLOCK, len(rows) - first)
-        for root in roots:
-            places[:] = root
-            for _ in range(depth):
-                for k in range(count):
-                    place = places[k]
-                    places[k] = left[place] + (rows[first + k, feature[place]] > threshold[place])
-            for k in range(count):
-                sums[first + k] += value[places[k]]
 
 
 @kernel

@@ -28,6 +28,9 @@ LOG2E = math.log2(math.e)
 @kernel
 def decay_factors(elapsed):  # type: ignore[no-untyped-def]
     """2^(-elapsed / h) for the four half-lives; `elapsed` in seconds, >= 0. As float32."""
+    if elapsed == 0.0:  # so it is for the weight of every log that is not late
+        one = np.float32(1.0)
+        return one, one, one, one
     return (
         np.float32(math.exp(-elapsed * R0)),
         np.float32(math.exp(-elapsed * R1)),

@@ -87,3 +87,21 @@ def test_the_average_path_is_the_papers() -> None:
     assert average_path(np.array([0, 1, 2])).tolist() == [0.0, 0.0, 1.0]
     exact = 2.0 * sum(1.0 / i for i in range(1, 256)) - 2.0 * 255 / 256
     assert average_path(np.array([256]))[0] == pytest.approx(exact, abs=0.005)
+
+
+def test_trees_of_any_depth_and_any_number_walk_alike_alone_and_together() -> None:
+    rows = rows_of(2_000, 12)
+    for trees, sample in ((1, 4), (7, 2_000), (8, 3), (19, 700)):
+        grown = IsolationForest(n_estimators=trees, max_samples=sample, random_state=1).fit(rows)
+        forest = Forest.of(grown)
+        expected = -grown.score_samples(rows[:27])
+        assert np.abs(forest.suspicion(rows[:27]) - expected).max() < 1e-9
+        alone = [forest.suspicion(rows[i : i + 1])[0] for i in range(27)]
+        assert alone == forest.suspicion(rows[:27]).tolist()
+
+
+def test_trees_that_cannot_be_walked_are_refused() -> None:
+    rows = np.random.default_rng(0).normal(size=(300, 300)).astype(np.float32)
+    grown = IsolationForest(n_estimators=50, random_state=1).fit(rows)
+    with pytest.raises(ValueError, match="too many nodes or features"):
+        Forest.of(grown).suspicion(rows)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from api_anomaly.core.behaviour_pass import actor_keys, observe
 from api_anomaly.core.behaviours import BEHAVIOURS, NAMES, in_units
-from api_anomaly.core.memory import COUNTERS, Memory
+from api_anomaly.core.memory import ACTOR, COUNTERS, PLACES, SPANS, Memory
 from tests.core.records import contents, record
 from tests.core.streams import START, YEAR_1, YEAR_9999, columns, plain, streams, traffic
 
@@ -128,8 +128,9 @@ def test_a_late_log_counts_as_if_it_had_come_in_time(order: list[int], seed: int
     assert in_time["last"] == late["last"]
     assert np.allclose(in_time["requests"], late["requests"], rtol=1e-4)
     for name in (*IN_ANY_ORDER, *AMOUNTS):
-        place = COUNTERS.index(name)
-        assert np.allclose(in_time["counts"][place], late["counts"][place], rtol=1e-4), name
+        places = PLACES[list(COUNTERS).index(name)]
+        places = places[places >= 0]
+        assert np.allclose(in_time["counts"][places], late["counts"][places], rtol=1e-4), name
 
 
 @pytest.mark.parametrize("skewed", [YEAR_9999, YEAR_1, 0.0, START + 400 * 86_400.0])
@@ -199,3 +200,20 @@ def test_an_empty_batch_is_no_rows() -> None:
     for remember in (True, False):
         observed = observe(memory, columns([]), remember)
         assert observed.rows.shape == (0, len(NAMES)) and observed.history.shape == (0,)
+
+
+def test_every_counter_has_a_place_of_its_own_for_each_half_life_that_is_read() -> None:
+    kept = PLACES[PLACES >= 0]
+    assert sorted(kept.tolist()) == list(range(ACTOR["counts"].shape[0]))
+    for h in range(3):
+        at = PLACES[:, h][PLACES[:, h] >= 0]
+        assert at.tolist() == list(range(SPANS[h], SPANS[h + 1]))
+
+
+def test_an_actor_of_four_billion_logs_is_not_new() -> None:
+    memory, logs = Memory.empty(16), [plain(START + i) for i in range(3)]
+    observe(memory, columns(logs[:1]))
+    key = actor_keys(columns(logs[:1]))[0]
+    record(memory.state.actors, key)["seen"] = 2**32 - 2
+    assert observe(memory, columns(logs[1:])).history.tolist() == [2**32 - 2, 2**32 - 1]
+    assert record(memory.state.actors, key)["seen"] == 2**32 - 1
