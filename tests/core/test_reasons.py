@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from api_anomaly.core.behaviours import BEHAVIOURS, NAMES
 from api_anomaly.core.detector import Detector, FitOptions, Fitted, fit
-from api_anomaly.core.habits import own_usual
+from api_anomaly.core.habits import AGE, own_usual
 from api_anomaly.core.reasons import Scaler, _choose, explain
 from tests.core import naive_reasons
 from tests.core.streams import START, columns, plain
@@ -254,3 +254,14 @@ def test_the_own_usual_is_told_in_the_unit_of_the_value(scaler: Scaler) -> None:
     (reasons,) = explain(row[None], scaler, Only(user_requests_3m=1.0))
     assert reasons[0].usual_here == own_usual(row, NAMES.index("user_requests_3m"))
     assert " for this user, " in reasons[0].text
+
+
+def test_what_the_scaler_holds_for_usual_is_what_numpy_says() -> None:
+    rows = np.random.default_rng(5).exponential(2.0, (901, len(NAMES))).astype(np.float32)
+    rows[:, AGE] = np.float32(5.0)  # all are known for long
+    scaler = Scaler.of(rows)
+    kept = [j for j, name in enumerate(NAMES) if not name.endswith(("_partners_1d", "_agents_1d"))]
+    shares = [0.01, 0.05, 0.25, 0.5, 0.75, 0.9, 0.95, 0.98, 0.99]
+    levels = np.quantile(rows[:, kept], shares, axis=0).astype(np.float32)
+    assert np.array_equal(scaler.usual[-1][kept], np.median(rows[:, kept], axis=0))
+    assert np.array_equal(scaler.levels[-1][:, kept], levels)
