@@ -728,6 +728,16 @@ def test_verdicts_outlive_a_restart_a_training_and_a_loading(trained: Path, tmp_
         assert not found_in(client, attack(1, AFTER + 6.4))
 
 
+def test_the_next_training_learns_from_the_verdicts_and_says_from_how_many(fresh: Fresh) -> None:
+    with fresh() as client:
+        judge(client, "true_positive", found_in(client, attack(30))[-1]["anomaly_id"])
+        assert client.get("/status").json()["feedback"]["learnt"] == 0
+        assert client.post("/train", json={"logs": ordinary(500)}).status_code == 200
+        assert client.get("/status").json()["feedback"]["learnt"] == 1
+        assert client.post("/load-model").status_code == 200
+        assert client.get("/status").json()["feedback"]["learnt"] == 1
+
+
 def test_an_anomaly_can_be_judged_after_a_restart(trained: Path, tmp_path: Path) -> None:
     folder = tmp_path / "service"
     shutil.copytree(trained, folder, symlinks=True)

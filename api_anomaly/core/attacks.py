@@ -1,19 +1,22 @@
 """Generic abuses, each played by one attacker as an episode of logs on the own stage."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 from api_anomaly.core.columns import METHODS
 from api_anomaly.core.stage import Episode, Stage, mixed, repeated
 
 _POST = METHODS.index("POST")
+#: A user, an address (1, 2), and the row whose agent is its own, if it has one.
+_Who = tuple[str | None, NDArray[np.uint64], int | None]
 
 
 def guessing(stage: Stage) -> Episode:
     """One address tries the same write again and again: passwords, coupons, one-time codes."""
     size = stage.length()
-    row = int(stage.pick(stage.writes, 1)[0])
+    row = _door(stage)
     user, address = stage.stranger()
-    status = None if stage.rng.random() < 0.4 else mixed(stage, size, (401, 403, 200, 400, 429))
+    status = _outcomes(stage, row, size, (401, 403, 200, 400, 429))
     rows, times = np.full(size, row), stage.times(size)
     agent = int(stage.pick(stage.all, 1)[0])
     return Episode(rows, times, user, repeated(address, size), agent, status=status, method=_POST)
@@ -22,14 +25,10 @@ def guessing(stage: Stage) -> Episode:
 def stuffing(stage: Stage) -> Episode:
     """Few addresses try the same write for many users."""
     size = stage.length(10)
-    row = int(stage.pick(stage.writes, 1)[0])
+    row = _door(stage)
     pool = stage.new_addresses(int(stage.rng.integers(1, 12)))
-    names: list[str | None] = [
-        f"rehearsed-{number}" for number in stage.rng.integers(0, 1 << 40, size)
-    ]
-    if stage.anonymous > 0.9:
-        names = [None] * size
-    status = mixed(stage, size, (401, 403, 200, 404))
+    names = _tried(stage, row, size)
+    status = _outcomes(stage, row, size, (401, 403, 200, 404))
     address = pool[stage.rng.integers(0, len(pool), size)]
     agent = int(stage.pick(stage.all, 1)[0])
     return Episode(
@@ -40,13 +39,11 @@ def stuffing(stage: Stage) -> Episode:
 def swarming(stage: Stage) -> Episode:
     """The same write from so many addresses that each tries once or a few times."""
     size = stage.length(10, 150)
-    row = int(stage.pick(stage.writes, 1)[0])
+    row = _door(stage)
     pool = stage.new_addresses(max(2, int(size / stage.rng.uniform(1.0, 3.0))))
     address = pool[stage.rng.integers(0, len(pool), size)]
-    names: list[str | None] = [None] * size
-    if stage.anonymous < 0.9:
-        names = [f"rehearsed-{number}" for number in stage.rng.integers(0, 1 << 40, size)]
-    status = mixed(stage, size, (401, 403, 200, 404, 400))
+    names = _tried(stage, row, size)
+    status = _outcomes(stage, row, size, (401, 403, 200, 404, 400))
     times = stage.times(size, fastest=1.0)
     agent = -1 if stage.rng.random() < 0.5 else int(stage.pick(stage.all, 1)[0])
     return Episode(np.full(size, row), times, None, address, agent, None, status, _POST, names)
@@ -79,13 +76,13 @@ def fuzzing(stage: Stage) -> Episode:
         odd = "".join(stage.rng.choice(list("%{|}\\^`"), int(stage.rng.integers(1, 30))))
         paths.append(f"{path}?{stage.word()}={odd}{stage.word()}")
     status = mixed(stage, size, (200, 400, 403, 404, 500))
-    user, address = _somebody(stage), stage.new_addresses(1)
+    user, address, own = _somebody(stage)
     return Episode(
         rows,
         stage.times(size),
         user,
         repeated(address, size),
-        _some_agent(stage),
+        _some_agent(stage) if own is None else own,
         paths,
         status,
     )
@@ -107,11 +104,40 @@ def takeover(stage: Stage) -> Episode:
     return Episode(rows, stage.times(size), user, address, agent, None, status)
 
 
+def _door(stage: Stage) -> int:
+    """The row of a write to try again and again: more often than not one that was refused, because
+    it is where a secret is asked for that guesses are made."""
+    refused = stage.refused if stage.rng.random() < 0.3 else stage.writes
+    return int(stage.pick(refused if len(refused) else stage.writes, 1)[0])
+
+
+def _outcomes(stage: Stage, row: int, size: int, choices: tuple[int, ...]) -> NDArray[np.int16]:
+    """What the tries come to: what that row came to, but for a few that get in, or any mix."""
+    if stage.rng.random() < 0.7:
+        return mixed(stage, size, choices)
+    status = np.full(size, stage.columns.status[row], np.int16)
+    status[stage.rng.random(size) < stage.rng.uniform(0.0, 0.3)] = 200
+    return status
+
+
+def _tried(stage: Stage, row: int, size: int) -> list[str | None]:
+    """Names for as many tries: as the team's own logs of that write have one, or none."""
+    nobody = stage.columns.user.offsets[row] == stage.columns.user.offsets[row + 1]
+    if stage.anonymous > 0.9 or nobody:
+        return [None] * size
+    return [f"rehearsed-{number}" for number in stage.rng.integers(0, 1 << 40, size)]
+
+
 def _unused(stage: Stage, row: int) -> str:
     """A path that nobody uses, beside one that somebody does."""
     parts = stage.text(row).split("?")[0].split("/")[: int(stage.rng.integers(1, 4))]
     deeper = [stage.word(), *([stage.word()] if stage.rng.random() < 0.4 else [])]
     return "/".join([*parts, *deeper])
+
+
+def _agent_of(stage: Stage, own: int | None) -> int:
+    """The row of one's own agent, else of any."""
+    return int(stage.pick(stage.all, 1)[0]) if own is None else own
 
 
 def _some_agent(stage: Stage) -> int:
@@ -131,10 +157,10 @@ def enumeration(stage: Stage) -> Episode:
         if stage.rng.random() < 0.5
         else stage.rng.integers(1, 1_000_000, size)
     )
-    user, address = _somebody(stage), stage.new_addresses(1)
+    user, address, own = _somebody(stage)
     status = mixed(stage, size, (200, 404, 403))
     paths = [stage.renumbered(text, int(number)) for number in numbers]
-    agent = int(stage.pick(stage.all, 1)[0])
+    agent = _agent_of(stage, own)
     return Episode(
         np.full(size, row), stage.times(size), user, repeated(address, size), agent, paths, status
     )
@@ -157,13 +183,11 @@ def scanning(stage: Stage) -> Episode:
 def probing(stage: Stage) -> Episode:
     """A user tries doors that are not its own."""
     size = stage.length(5, 150)
-    user, _ = stage.account()
+    user, address, own = _account(stage)
     rows = stage.pick(np.unique(stage.pick(stage.all, 60)), size)
     status = mixed(stage, size, (403, 403, 401, 404, 200))
-    agent = int(stage.pick(stage.all, 1)[0])
-    return Episode(
-        rows, stage.times(size), user, repeated(stage.new_addresses(1), size), agent, None, status
-    )
+    agent = _agent_of(stage, own)
+    return Episode(rows, stage.times(size), user, repeated(address, size), agent, None, status)
 
 
 def theft(stage: Stage) -> Episode:
@@ -189,14 +213,14 @@ def sharing(stage: Stage) -> Episode:
 def scraping(stage: Stage) -> Episode:
     """One actor fetches object after object at a human's or a machine's pace."""
     size = stage.length(30, 600)
-    user, address = _somebody(stage), stage.new_addresses(1)
+    user, address, own = _somebody(stage)
     rows = stage.pick(stage.pick(stage.numbered, int(stage.rng.integers(1, 5))), size)
     numbers = stage.rng.integers(1, 10_000_000, size)
     paths = [
         stage.renumbered(stage.text(int(row)), int(number))
         for row, number in zip(rows, numbers, strict=True)
     ]
-    agent = int(stage.pick(stage.all, 1)[0])
+    agent = _agent_of(stage, own)
     times = stage.times(size, fastest=1.0, slowest=120.0)
     return Episode(rows, times, user, repeated(address, size), agent, paths)
 
@@ -234,9 +258,18 @@ def straining(stage: Stage) -> Episode:
     )
 
 
-def _somebody(stage: Stage) -> str | None:
+def _somebody(stage: Stage) -> _Who:
     """An established user or a stranger."""
-    return stage.account()[0] if stage.rng.random() < 0.5 else stage.stranger()[0]
+    return _account(stage) if stage.rng.random() < 0.5 else (*stage.stranger(), None)
+
+
+def _account(stage: Stage) -> _Who:
+    """An established user: at its own address with its own agent, or its account elsewhere."""
+    user, own = stage.account()
+    if stage.rng.random() < 0.5:
+        return user, stage.new_addresses(1), None
+    row = int(stage.pick(own, 1)[0])
+    return user, stage.columns.address[row : row + 1], row
 
 
 def insider(stage: Stage) -> Episode:
@@ -244,9 +277,18 @@ def insider(stage: Stage) -> Episode:
     size = stage.length(10, 200)
     user, own = stage.account()
     times = stage.times(size, slowest=60.0)
-    shift = float(stage.rng.integers(8, 16)) * 3_600.0
-    usual = float(np.median(stage.columns.time[own] % 86_400.0))
-    times += (usual + shift - times[0]) % 86_400.0 - 86_400.0
+    times += _to_odd_hours(stage, own, float(times[0]), float(times[-1]))
     rows = stage.pick(stage.all, size)
     address = repeated(stage.columns.address[own[:1]], size)
     return Episode(rows, times, user, address, int(own[0]))
+
+
+def _to_odd_hours(stage: Stage, own: NDArray[np.int64], first: float, last: float) -> float:
+    """Seconds by which an episode from `first` to `last` has to be moved so that it begins half a
+    day, give or take four hours, from the middle of the hours of the `own` logs; within the
+    history where that is long enough."""
+    angles = stage.columns.time[own] / 86_400.0 * 2.0 * np.pi
+    usual = float(np.angle(np.exp(1j * angles).sum())) / (2.0 * np.pi) * 86_400.0
+    shift = float(stage.rng.integers(8, 16)) * 3_600.0
+    later = (usual + shift - first) % 86_400.0
+    return later if last + later <= stage.end else later - 86_400.0

@@ -60,9 +60,18 @@ def observe(memory: Memory, columns: Columns, remember: bool = True) -> Observed
 
 def actor_keys(columns: Columns) -> NDArray[np.uint64]:
     """Each log's user as a key (n,): equal keys are one user or, without one, one address."""
+    return _all_keys(columns)[:, 0].copy()
+
+
+def address_keys(columns: Columns) -> NDArray[np.uint64]:
+    """Each log's address as a key (n,): equal keys are one address or, without one, one user."""
+    return _all_keys(columns)[:, 1].copy()
+
+
+def _all_keys(columns: Columns) -> NDArray[np.uint64]:
     keys = np.empty((len(columns), 5), np.uint64)
     _keys(_arrays(columns), np.zeros(1, LOG), keys)
-    return keys[:, 0].copy()
+    return keys
 
 
 def _arrays(columns: Columns) -> Any:

@@ -1,7 +1,7 @@
 """What verdicts change: the evidence against logs, heard through lessons.
 
-Nothing is trained: how near a log lies to the lessons, over all behaviours, moves its evidence, and
-so its score, at once and with whichever model is served. Two things happen:
+Nothing is trained here: how near a log lies to the lessons, over all behaviours, moves its
+evidence, and so its score, at once and with whichever model is served. Two things happen:
 
 **The judged user's own pattern.** The nearest lesson about the log's own user decides (without a
 user: its address). A log that is like it goes back to the evidence of the median log when the
@@ -12,11 +12,12 @@ ordinary logs of the day after. How many lessons say the same makes no differenc
 teach away an attack by being judged often.
 
 **Everybody else's.** Lessons vote on logs that lie near them, by at most `MOST_SHIFT` together and
-a user's lessons with one voice together. Only logs that are rare already are voted on.
+a user's lessons with one voice together. Only logs that are rare already are voted on. Once the
+model has learnt from a lesson in a training (see `learnt`), which is worth more, it has no vote any
+more: nothing counts twice.
 
-What else was tried: a ranker grown anew with the lessons as extra rows (erratic: 88 false positives
-fell to 31 on one set, 47 rose to 244 on another), a ridge regression on the behaviours
-(needed a hundred verdicts), trees boosted on top of the evidence (worse than no verdicts).
+What else was tried: a ridge regression on the behaviours (needed a hundred verdicts), trees boosted
+on top of the evidence (worse than no verdicts).
 
 Without lessons nothing is computed. With them every log costs a binary search; a judged user's log
 or a rare one (a tenth of ordinary traffic) besides a distance to each lesson that may concern it,
@@ -105,7 +106,8 @@ class Feedback(NamedTuple):
         evidence = model.evidence(np.ascontiguousarray(lessons["row"]))
         # A ratio to the spread is meant; a product is several times faster in the kernel.
         below, above = (1.0 / distance for distance in model.scaler.spread())
-        votes = _by_user(lessons, evidence, _VOTES_OF_USER, VOTING_LESSONS)
+        new = lessons["given"] > model.learnt_until
+        votes = _by_user(lessons[new], evidence[new], _VOTES_OF_USER, VOTING_LESSONS)
         return cls(
             _by_user(lessons, evidence, OWN_LESSONS, len(lessons)),
             votes,
@@ -139,7 +141,7 @@ def _by_user(
     late = np.arange(len(lessons))[::-1]
     order = late[np.argsort(lessons["user"][::-1], kind="stable")]
     order = order[_places(lessons["user"][order]) < of_user]
-    order = order[order >= np.sort(order)[-most:][0]]
+    order = order[order >= np.sort(order)[-most:].min(initial=len(lessons))]
     users, starts, counts = np.unique(lessons["user"][order], return_index=True, return_counts=True)
     return Lessons(
         users,

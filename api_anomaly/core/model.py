@@ -43,6 +43,8 @@ class Model:
     hostility: Ladder | None
     calibration: Calibration
     scaler: Scaler
+    #: When the last verdict was given that the training learnt from, in Unix seconds.
+    learnt_until: float = -np.inf
 
     feature_schema = SCHEMA
     feature_count = len(NAMES)
@@ -113,6 +115,7 @@ class Model:
             "ranker": plain(self.ranker),
             "hostility": plain(self.hostility),
             "calibration": plain(self.calibration),
+            "learnt_until": self.learnt_until,
         }
         return {
             "isolation_forest": forest,
@@ -141,6 +144,7 @@ class Model:
                     Ladder(**forest["calibration"]["ladder"]), forest["calibration"]["budget"]
                 ),
                 Scaler(**scaler["scaler"]),
+                forest.get("learnt_until", -np.inf),  # models of 0.1.0 had none
             )
         except (KeyError, TypeError) as error:
             raise ModelIncompatible(

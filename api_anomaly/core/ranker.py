@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from api_anomaly.core.learnt import Learnt
 from api_anomaly.core.trees import Tree, Trees, flatten
 
 # Shallow trees whose splits each see three tenths of the behaviours. Larger models do worse where
@@ -46,9 +47,11 @@ class Ranker(NamedTuple):
         weight: NDArray[np.float64],
         rehearsals: Sequence[Rehearsal],
         seed: int,
+        learnt: Learnt | None = None,
     ) -> Self:
         """Tell rehearsed attacks from `own` (n, d), whose actors are `actors` (n,) and which
-        are drawn in proportion to `weight` (n,).
+        are drawn in proportion to `weight` (n,). What was `learnt` from verdicts gets its share
+        of both sides.
 
         One model for each rehearsal; the ranker is their mean. Deterministic by `seed`.
         """
@@ -56,7 +59,11 @@ class Ranker(NamedTuple):
         models = []
         for i, rehearsal in enumerate(rehearsals):
             drawn = _drawn(own, actors, weight, rng)
-            models.append(_fitted(drawn, _drawn_attacks(rehearsal, len(drawn), rng), seed + i))
+            attacks = _drawn_attacks(rehearsal, len(drawn), rng)
+            if learnt is not None:
+                drawn = _with(learnt.harmless.drawn(len(drawn), rng), drawn)
+                attacks = _with(learnt.hostile.drawn(len(attacks), rng), attacks)
+            models.append(_fitted(drawn, attacks, seed + i))
         share = 1.0 / len(models)
         trees = [_tree(step[0].nodes, share) for model in models for step in model._predictors]
         baselines = [float(np.ravel(model._baseline_prediction)[0]) for model in models]
@@ -65,6 +72,11 @@ class Ranker(NamedTuple):
     def log_odds(self, rows: NDArray[np.float32]) -> NDArray[np.float64]:
         """Log-odds of abuse of each row (n, d): the mean of the models' ``decision_function``."""
         return self.baseline + self.trees.sums(rows)
+
+
+def _with(some: NDArray[np.float32], drawn: NDArray[np.float32]) -> NDArray[np.float32]:
+    """`some` rows in the place of as many of the `drawn` ones."""
+    return np.concatenate([some, drawn[len(some) :]])
 
 
 def _drawn(

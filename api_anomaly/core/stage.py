@@ -42,6 +42,8 @@ class Stage:
         self.columns, self.rng = columns, rng
         self.all = np.arange(len(columns))
         self.writes = np.flatnonzero(np.isin(columns.method, _WRITES))
+        status = columns.status[self.writes]
+        self.refused = self.writes[(status >= 400) & (status < 500)]
         looked = rng.choice(self.all, min(len(self.all), _SAMPLE))
         self.numbered = np.array([row for row in looked if _digits(self.text(row))], np.int64)
         self.rare = _seldom(columns, looked)

@@ -163,7 +163,8 @@ class FeedbackAnswer(TypedDict):
 class FeedbackStatus(TypedDict):
     """What verdicts do. `active` ones count; others are `expired` or crowded out, `replaced` by a
     later verdict on the same anomaly, or of another release's behaviours (`incompatible`). `users`
-    are those whom active ones are about; `raised` and `quieted` the logs that are, or are not,
+    are those whom active ones are about; `learnt` those that the served model was trained with;
+    `raised` and `quieted` the logs that are, or are not,
     anomalies because of verdicts since the service started."""
 
     active: dict[Literal["false_positive", "true_positive"], int]
@@ -171,6 +172,7 @@ class FeedbackStatus(TypedDict):
     replaced: int
     incompatible: int
     users: int
+    learnt: int
     last_change: str | None
     raised: int
     quieted: int

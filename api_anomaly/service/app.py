@@ -181,7 +181,7 @@ def _wired(settings: Settings, journal: Journal) -> Parts:
         judged=JudgedReader(settings.max_feedback_items),
         serving=serving,
         opinion=Opinion(settings.rules_file or RuleSet.default(), settings.inline_logs),
-        training=Training(settings, vault, serving, metrics, journal, snapshots.want),
+        training=Training(settings, vault, serving, metrics, journal, book.active, snapshots.want),
         teaching=Teaching(book, anomalies, serving, metrics, journal),
         snapshots=snapshots,
         retries=_retries(settings, folder / "answers.db", keys, metrics, journal),

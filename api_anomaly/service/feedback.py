@@ -110,6 +110,7 @@ def status_of(teaching: Teaching) -> FeedbackStatus:
         "replaced": counted.replaced,
         "incompatible": counted.other,
         "users": counted.users,
+        "learnt": teaching.learnt,
         "last_change": None if counted.last is None else _moment(counted.last),
         "raised": teaching.raised,
         "quieted": teaching.quieted,

@@ -120,7 +120,7 @@ async def _scored(parts: Parts, detection: Detection) -> bytes:
 
 async def train(request: Request) -> Response:
     """Train a model on a history of logs, keep it on disk and serve it. The latest `test_size` of
-    the logs is held out and calibrates the threshold."""
+    the logs is held out from learning; with the history before it, it calibrates the threshold."""
     parts = parts_for(request)
     settings = parts.settings
     started = time.perf_counter()

@@ -59,6 +59,12 @@ class Teaching:
         #: Logs that feedback made anomalies, and that it made none, since the start.
         self.raised = self.quieted = 0
 
+    @property
+    def learnt(self) -> int:
+        """How many verdicts the served model was trained with."""
+        served = self._serving.served
+        return served.manifest.facts.verdicts_learnt if served else 0
+
     def remember(self, verdicts: Verdicts) -> None:
         """Remember the anomalies that are about to be returned, and count what feedback moved."""
         self.anomalies.add(verdicts.lessons)

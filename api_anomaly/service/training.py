@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,14 +49,17 @@ class Training:
         serving: Serving,
         metrics: Metrics,
         journal: Journal,
+        lessons: Callable[[], NDArray[Any]],
         trained: Callable[[], None],
     ) -> None:
-        """`trained` is told after each success: the memory is new and not yet on disk."""
+        """`lessons` gives the verdicts to learn from; `trained` is told after each success: the
+        memory is new and not yet on disk."""
         self._settings = settings
         self._vault = vault
         self._serving = serving
         self._metrics = metrics
         self._journal = journal
+        self._lessons = lessons
         self._trained = trained
         self.running = False
         self._claimed = False
@@ -86,7 +89,7 @@ class Training:
         self._metrics.set("training_running", 1)
         started = time.perf_counter()
         try:
-            fitted, manifest = await in_thread(self._fit_and_keep, history)
+            fitted, manifest = await in_thread(self._fit_and_keep, history, self._lessons())
             await self._serving.adopt(fitted.model, fitted.memory, manifest)
         except BaseException as error:
             self._end("failed", error.code if isinstance(error, AnomalyError) else "internal_error")
@@ -106,7 +109,7 @@ class Training:
         self._metrics.count("trainings_total", outcome)
         self._journal.info("training ended", outcome=outcome, error=error)
 
-    def _fit_and_keep(self, history: History) -> tuple[Fitted, Manifest]:
+    def _fit_and_keep(self, history: History, lessons: NDArray[Any]) -> tuple[Fitted, Manifest]:
         """Runs in a thread."""
         started = time.perf_counter()
         options = FitOptions(
@@ -116,7 +119,7 @@ class Training:
             seed=self._settings.seed,
             memory_entities=self._settings.memory_entities,
         )
-        fitted = fit(history.columns, options)
+        fitted = fit(history.columns, options, lessons=lessons)
         quality = quality_of(fitted.facts, history.labels)
         facts = Facts(
             training_samples=fitted.facts.training_samples,
@@ -129,6 +132,7 @@ class Training:
             feature_count=fitted.facts.feature_count,
             alert_budget=self._settings.alert_budget,
             duration_seconds=time.perf_counter() - started,
+            verdicts_learnt=len(lessons) if fitted.model.learnt_until > 0.0 else 0,
         )
         return fitted, self._vault.save(fitted.model, facts, datetime.now(UTC))
 

@@ -39,6 +39,7 @@ class Facts:
     feature_count: int
     alert_budget: float
     duration_seconds: float
+    verdicts_learnt: int = 0
 
 
 @dataclass(frozen=True, slots=True)

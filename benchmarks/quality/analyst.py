@@ -7,8 +7,8 @@ The protocol, the same for every data set, with no choice in it and no chance:
    the least anomalous and gives a verdict on each user's (without one: each address's) worst log,
    and on no other of that user: a false positive or a true positive, as the label says. Logs
    without a label are passed over. After 20, 40 or 100 verdicts the analyst goes home.
-3. The product's model learns from the whole training part, as out of the box, and hears the
-   verdicts while it scores the test part.
+3. The product's model learns from the whole training part and from the verdicts, as a training
+   does in the product, and hears the verdicts while it scores the test part.
 
 So every verdict is older than every log that is judged, and no label of the test part is used. The
 verdicts are not chosen: where the training part holds no attacks, all of them are false positives,
@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from api_anomaly.core.behaviour_pass import observe
-from api_anomaly.core.detector import Detector, FitOptions, Fitted, fit
+from api_anomaly.core.detector import Detector, FitOptions, fit
 from api_anomaly.core.feedback import Feedback
 from api_anomaly.core.lessons import LESSON, lessons_of
 from benchmarks.quality.datasets import UNKNOWN, Dataset, Floats
@@ -33,27 +33,23 @@ VERDICTS = (20, 40, 100)
 
 
 class Analyst:
-    """One analyst and one model for all rows of a table: both are made once for a data set."""
+    """One analyst for all rows of a table: the verdicts are made once for a data set."""
 
     def __init__(self, budget: float) -> None:
         self._options = FitOptions(alert_budget=budget)
         self._data: Dataset | None = None
         self._lessons = np.zeros(0, LESSON)
-        self._fitted: Fitted | None = None
 
     def scores(self, data: Dataset, verdicts: int) -> tuple[Floats, float]:
         """Scores on the wire's scale of the test part after that many verdicts, and the threshold
         that our model has."""
-        if self._data is not data or self._fitted is None:
+        if self._data is not data:
             self._lessons = lessons(data, self._options, max(VERDICTS))
-            self._fitted = fit(data.training, self._options)
             self._data = data
-        model, memory, _ = self._fitted
         heard = self._lessons[:verdicts]
+        model, memory, _ = fit(data.training, self._options, lessons=heard)
         feedback = Feedback.of(model, heard) if len(heard) else None
-        # Nothing is remembered, so that the next row finds the memory as it was; the logs of the
-        # test part see one another all the same.
-        found = Detector(model, memory, feedback).observe(data.test, threshold=-1.0, remember=False)
+        found = Detector(model, memory, feedback).observe(data.test, threshold=-1.0)
         return found.scores, model.threshold
 
 

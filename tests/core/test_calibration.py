@@ -165,3 +165,13 @@ def test_a_machine_that_is_a_third_of_the_traffic_is_not_flagged_for_it() -> Non
     values, owners = map(np.append, (evidence, actors), busy)
     calibration = Calibration.of(values, owners, 0.001)
     assert (values > calibration.threshold()).mean() <= 0.005
+
+
+def test_an_actor_counts_for_a_fiftieth_of_what_should_lie_beyond_a_point() -> None:
+    """A busy machine's own share of the alerts is in the threshold where the budget is wide."""
+    evidence, actors = held_out(50_000)
+    busy = np.full(60, 6.0), np.full(60, 9_999, np.uint64)
+    alone = Calibration.of(evidence, actors, 0.01).threshold()
+    beside = Calibration.of(*map(np.append, (evidence, actors), busy), 0.01).threshold()
+    tail = np.quantile(np.append(evidence, np.full(16, 6.0)), 0.99)  # 500 / 50 is 10, so at most 20
+    assert alone < beside <= tail + 0.05

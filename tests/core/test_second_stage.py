@@ -37,30 +37,39 @@ def rehearsals(shift: float = 3.0) -> list[Rehearsal]:
 
 def test_a_passing_attacker_in_the_training_data_is_suspected_and_hardly_anybody_else() -> None:
     rows, actors, time, hostile = history(attacker_days=2)
-    found = suspected(rows, actors, time, rehearsals(), seed=0)
+    found = suspected(rows, actors, actors, time, rehearsals(), seed=0)
     assert found[hostile].mean() > 0.99
     assert found[~hostile].mean() < 0.02
 
 
 def test_a_regular_is_never_suspected_whatever_it_does() -> None:
     rows, actors, time, hostile = history(attacker_days=10)
-    assert not suspected(rows, actors, time, rehearsals(), seed=0)[hostile].any()
+    assert not suspected(rows, actors, actors, time, rehearsals(), seed=0)[hostile].any()
+
+
+def test_a_regular_user_at_an_address_that_is_no_regular_is_suspected_there() -> None:
+    rows, actors, time, hostile = history(attacker_days=2)
+    addresses = actors.copy()
+    actors[hostile] = 5  # one of the ordinary twenty: its key was stolen
+    found = suspected(rows, actors, addresses, time, rehearsals(), seed=0)
+    assert found[hostile].mean() > 0.95
+    assert found[(actors == 5) & ~hostile].mean() < 0.02
 
 
 def test_who_is_suspected_is_suspected_with_all_it_did_in_that_quarter_of_a_day() -> None:
     rows, actors, time, hostile = history(attacker_days=2)
     tame = np.flatnonzero(hostile)[::2]
     rows[tame] -= 3.0
-    found = suspected(rows, actors, time, rehearsals(), seed=0)
+    found = suspected(rows, actors, actors, time, rehearsals(), seed=0)
     assert found[tame].mean() > 0.95
 
 
 def test_suspicion_is_the_same_for_the_same_seed_and_needs_two_halves() -> None:
     rows, actors, time, _ = history(attacker_days=2)
-    one, again = (suspected(rows, actors, time, rehearsals(), seed=4) for _ in range(2))
+    one, again = (suspected(rows, actors, actors, time, rehearsals(), seed=4) for _ in range(2))
     assert np.array_equal(one, again)
     alone = np.zeros(len(actors), np.uint64)
-    assert not suspected(rows, alone, time, rehearsals(), seed=4).any()
+    assert not suspected(rows, alone, alone, time, rehearsals(), seed=4).any()
 
 
 def test_without_a_stage_there_is_no_second_stage() -> None:
