@@ -96,23 +96,26 @@ class Calibration(NamedTuple):
         actors: NDArray[np.uint64],
         budget: float,
         held_out: int | None = None,
+        doubted: NDArray[np.bool_] | None = None,
     ) -> Self:
         """From the evidence (n,) against logs of `actors` (n,), none of whom dominates. The last
         `held_out` of them (None: all) are those that the model was not trained on.
 
         Beyond any point an actor counts five times at most, or for a fiftieth of what should lie
-        beyond it; or as many times more as are needed for neither all logs nor the held out ones to
-        be flagged at five times the budget. Capping thins the middle of the ladder, so the slope
-        beyond its end is the steeper of both.
+        beyond it, or once where its logs are `doubted` (n,); or as many times more as are needed
+        for neither all logs nor the held out ones to be flagged at five times the budget. Capping
+        thins the middle of the ladder, so the slope beyond its end is the steeper of both.
         """
         late = slice(-held_out if held_out else None, None)
+        doubted = np.zeros(len(evidence), np.bool_) if doubted is None else doubted
         whole = Ladder.of(evidence)
         ranks = _ranks(evidence, actors)
+        ranks[doubted & (ranks > 0)] = len(evidence)
         least = _ACTOR_LOGS
         while True:
             ladder = _capped_ladder(evidence, ranks, least)
             found = cls(ladder._replace(slope=max(ladder.slope, whole.slope)), budget)
-            over = evidence > found.threshold()
+            over = (evidence > found.threshold()) & ~doubted
             flagged = max(float(over.mean()), float(over[late].mean()))
             if flagged <= _MOST_FLAGGED * budget or least >= len(evidence):
                 return found

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from api_anomaly.core.behaviour_pass import Observed, actor_keys, observe
+from api_anomaly.core.behaviour_pass import Observed, observe
 from api_anomaly.core.calibration import Calibration, Ladder
 from api_anomaly.core.columns import Columns
 from api_anomaly.core.feedback import Feedback
@@ -22,7 +22,7 @@ from api_anomaly.core.lessons import LESSON, lessons_of
 from api_anomaly.core.memory import Memory
 from api_anomaly.core.model import Model, wire
 from api_anomaly.core.reasons import Reason, Scaler, explain
-from api_anomaly.core.second_stage import second_stage
+from api_anomaly.core.second_stage import doubted, second_stage
 from api_anomaly.errors import TooFewLogs
 
 MINIMUM_LOGS = 10
@@ -117,7 +117,7 @@ def fit(
     columns = columns.take(order)
     memory = Memory.empty(options.memory_entities)
     tell("behaviours", 0.0)
-    rows = observe(memory, columns).rows
+    rows, _, keys = observe(memory, columns)
     cut = min(len(rows) - 1, max(1, round(len(rows) * (1.0 - options.test_size))))
     tell("forest", 0.3)
     cold = int(_COLD * cut)
@@ -125,22 +125,22 @@ def fit(
     forest = Forest.grow_trimmed(rows[:cut], options.trees, options.sample, options.seed)
     rarity = Ladder.of(forest.suspicion(warm))
     tell("rehearsal", 0.5)
-    actors, scaler = actor_keys(columns), Scaler.of(rows[:cut])
-    past = rows[cold:], actors[cold:], columns.time[cold:]
+    scaler = Scaler.of(rows[:cut])
+    past = rows[cold:], keys[cold:, 0].copy(), columns.time[cold:]
     learnt = None if lessons is None or len(lessons) == 0 else Learnt.of(lessons, *past, scaler)
     history, entities = columns.take(np.arange(cold, cut)), options.memory_entities
-    rehearsing = partial(_rehearsing, tell)
-    ranker = second_stage(history, warm, options.seed, entities, rehearsing, learnt)
+    told = partial(_rehearsing, tell)
+    ranker = second_stage(history, warm, options.seed, entities, told, learnt)
     hostility = ranker and Ladder.of(ranker.log_odds(warm))
     tell("calibration", 0.9)
     uncalibrated = Calibration(rarity, options.alert_budget)
     until = learnt.until if learnt is not None and ranker is not None else -np.inf
     model = Model(forest, rarity, ranker, hostility, uncalibrated, scaler, until)
     evidence = model.evidence(rows)
-    # The held-out logs alone are few actors on few days: with the history before them the threshold
-    # keeps its word better, although the model knows that part.
+    doubts = ranker and doubted(ranker, *past[:2], keys[cold:, 1], past[2])
+    # The held-out logs alone are few actors on few days, so the history before them has a say too.
     known, held_out = evidence[cold:], len(rows) - cut
-    calibration = Calibration.of(known, actors[cold:], options.alert_budget, held_out)
+    calibration = Calibration.of(known, past[1], options.alert_budget, held_out, doubts)
     model = replace(model, calibration=calibration).explainable(rows[:cut])
     return Fitted(model, memory, _facts(model, evidence, order, cut))
 

@@ -175,3 +175,15 @@ def test_an_actor_counts_for_a_fiftieth_of_what_should_lie_beyond_a_point() -> N
     beside = Calibration.of(*map(np.append, (evidence, actors), busy), 0.01).threshold()
     tail = np.quantile(np.append(evidence, np.full(16, 6.0)), 0.99)  # 500 / 50 is 10, so at most 20
     assert alone < beside <= tail + 0.05
+
+
+def test_doubted_logs_count_once_for_each_actor_and_buy_no_higher_threshold() -> None:
+    """A tenth of the logs are attacks, by many: the threshold stays where it was without them."""
+    evidence, actors = held_out()
+    alone = Calibration.of(evidence, actors, 0.001).threshold()
+    attacks = np.full(2_000, 20.0), np.arange(2_000, dtype=np.uint64) % np.uint64(10)
+    values, owners = map(np.append, (evidence, actors), attacks)
+    doubted = np.arange(len(values)) >= len(evidence)
+    with_doubt = Calibration.of(values, owners, 0.001, doubted=doubted).threshold()
+    assert with_doubt < alone + 1.5
+    assert Calibration.of(values, owners, 0.001).threshold() > 15.0

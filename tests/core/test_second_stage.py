@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from api_anomaly.core.ranker import Rehearsal
-from api_anomaly.core.second_stage import second_stage, suspected
+from api_anomaly.core.ranker import Ranker, Rehearsal
+from api_anomaly.core.second_stage import doubted, second_stage, suspected
 from tests.core.streams import columns, traffic
 
 DAY = 86_400.0
@@ -70,6 +70,27 @@ def test_suspicion_is_the_same_for_the_same_seed_and_needs_two_halves() -> None:
     assert np.array_equal(one, again)
     alone = np.zeros(len(actors), np.uint64)
     assert not suspected(rows, alone, alone, time, rehearsals(), seed=4).any()
+
+
+def judge(rows: np.ndarray, actors: np.ndarray, hostile: np.ndarray) -> Ranker:
+    """A ranker that learnt from the ordinary logs alone."""
+    own = rows[~hostile]
+    return Ranker.train(own, actors[~hostile], np.ones(len(own)), rehearsals()[:1], seed=0)
+
+
+def test_many_logs_that_look_like_attacks_are_doubted_with_their_visits() -> None:
+    rows, actors, time, hostile = history(attacker_days=4)
+    found = doubted(judge(rows, actors, hostile), rows, actors, actors, time)
+    assert 0.03 < hostile.mean() and found[hostile].mean() > 0.95
+    assert found[~hostile].mean() < 0.02
+
+
+def test_few_of_them_are_a_teams_own_oddities_and_a_regulars_are_never_doubted() -> None:
+    rows, actors, time, hostile = history(attacker_days=1)
+    assert hostile.mean() < 0.02
+    assert not doubted(judge(rows, actors, hostile), rows, actors, actors, time).any()
+    rows, actors, time, hostile = history(attacker_days=10)
+    assert not doubted(judge(rows, actors, hostile), rows, actors, actors, time)[hostile].any()
 
 
 def test_without_a_stage_there_is_no_second_stage() -> None:
