@@ -57,7 +57,7 @@ def second_stage(
     if len(history) < _ENOUGH_TO_REHEARSE:
         return None
     start = max(0, len(history) - _STAGE_LOGS)
-    latest, own = history.take(np.arange(start, len(history))), own[start:]
+    latest, own = history.between(start, len(history)), own[start:]
     actors = actor_keys(latest)
     logs = min(_MOST_REHEARSED, max(_FEWEST_REHEARSED, len(latest) // 10))
     rehearsals = []
