@@ -5,7 +5,7 @@ as a ladder of quantiles, log-linear in between, and goes on exponentially beyon
 that still has a handful of logs behind it.
 """
 
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -108,12 +108,15 @@ class Calibration(NamedTuple):
         """
         late = slice(-held_out if held_out else None, None)
         doubted = np.zeros(len(evidence), np.bool_) if doubted is None else doubted
-        whole = Ladder.of(evidence)
         ranks = _ranks(evidence, actors)
         ranks[doubted & (ranks > 0)] = len(evidence)
+        order = np.argsort(evidence)
+        ascending, ranks = evidence[order], ranks[order]
+        tails = _tails(len(evidence))
+        whole = Ladder.through(tails, quantiles(ascending, 1.0 - tails))
         least = _ACTOR_LOGS
         while True:
-            ladder = _capped_ladder(evidence, ranks, least)
+            ladder = _capped_ladder(ascending, ranks, least)
             found = cls(ladder._replace(slope=max(ladder.slope, whole.slope)), budget)
             over = (evidence > found.threshold()) & ~doubted
             flagged = max(float(over.mean()), float(over[late].mean()))
@@ -145,17 +148,30 @@ def _tails(logs: int) -> NDArray[np.float64]:
     return np.geomspace(1.0, last, num=2 + int(-_RUNGS_A_DECADE * np.log10(last)))
 
 
+def quantiles(ascending: NDArray[Any], shares: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What ``np.quantile`` gives for ascending values (n,), which it would put in order anew."""
+    at = shares * (len(ascending) - 1)
+    low = at.astype(np.int64)
+    here, next_ = ascending[low], ascending[np.minimum(low + 1, len(ascending) - 1)]
+    part, rise = at - low, next_ - here
+    found: NDArray[np.float64] = np.where(part < 0.5, here + rise * part, next_ - rise * (1 - part))
+    return found
+
+
 def _capped_ladder(values: NDArray[np.float64], ranks: NDArray[np.int64], least: int) -> Ladder:
-    """The ladder of `values` (n,) in which no actor has more than its share beyond a rung. So
+    """The ladder of `values` (n,), ascending, whose places among their actor's are `ranks`: one in
+    which no actor has more than its share beyond a rung. So
     neither an attacker among the logs nor one busy machine sets the tail.
     """
     tails = _tails(len(values))
     shares = np.maximum(1.0, _ACTOR_SHARE * tails * len(values) / least)
-    most = least * np.exp2(np.ceil(np.log2(shares)))  # few different ones: each costs a sort
+    most = least * np.exp2(np.ceil(np.log2(shares)))  # few different ones: each costs a pass
     value = np.empty(len(tails))
     for cap in np.unique(most):
-        capped = np.where(ranks < cap, values, values.min())
-        value[most == cap] = np.quantile(capped, 1.0 - tails[most == cap])
+        counted = values[ranks < cap]
+        least_ones = np.full(len(values) - len(counted), values[0])
+        capped = np.concatenate([least_ones, counted])  # ascending still
+        value[most == cap] = quantiles(capped, 1.0 - tails[most == cap])
     # A rung with a wider cap may lie above a rarer one; the rarer one is the better founded.
     return Ladder.through(tails, np.minimum.accumulate(value[::-1])[::-1])
 

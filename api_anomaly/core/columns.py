@@ -13,6 +13,8 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from api_anomaly.compiled import kernel
+
 #: HTTP methods by code; every other method shares the last code.
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE", "other")
 _METHOD_CODES = {name: code for code, name in enumerate(METHODS)}
@@ -38,8 +40,23 @@ class Texts(NamedTuple):
         starts, lengths = self.offsets[rows], np.diff(self.offsets)[rows]
         offsets = np.zeros(len(rows) + 1, np.int64)
         np.cumsum(lengths, out=offsets[1:])
-        source = np.repeat(starts - offsets[:-1], lengths) + np.arange(offsets[-1])
-        return Texts(self.data[source], offsets)
+        data = np.empty(offsets[-1], np.uint8)
+        _copy(self.data, starts, offsets, data)
+        return Texts(data, offsets)
+
+    def between(self, first: int, end: int) -> "Texts":
+        """The texts from row `first` up to `end`, whose bytes are not copied."""
+        offsets = self.offsets[first : end + 1]
+        return Texts(self.data[offsets[0] : offsets[-1]], offsets - offsets[0])
+
+
+@kernel
+def _copy(data, starts, offsets, copied):  # type: ignore[no-untyped-def]
+    """Each text of `data` that begins at starts[i] to its place offsets[i] in `copied`."""
+    for i in range(len(starts)):
+        away = starts[i] - offsets[i]
+        for place in range(offsets[i], offsets[i + 1]):
+            copied[place] = data[place + away]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +80,20 @@ class Columns:
         return len(self.time)
 
     def take(self, rows: NDArray[np.int64]) -> "Columns":
-        """The logs of `rows` (m,), in that order."""
+        """The logs of `rows` (m,), in that order. Rows that follow one another are not copied."""
+        if len(rows) and (np.diff(rows) == 1).all():
+            return self.between(int(rows[0]), int(rows[-1]) + 1)
         arrays = (getattr(self, name) for name in _NAMES)
         picked: Any = (a.take(rows) if isinstance(a, Texts) else a[rows] for a in arrays)
         return Columns(*picked)
+
+    def between(self, first: int, end: int) -> "Columns":
+        """The logs from row `first` up to `end`: views, not copies."""
+        arrays = (getattr(self, name) for name in _NAMES)
+        part: Any = (
+            a.between(first, end) if isinstance(a, Texts) else a[first:end] for a in arrays
+        )
+        return Columns(*part)
 
     def in_time_order(self) -> NDArray[np.int64]:
         """Rows by time; logs of the same instant keep the order in which they were sent."""

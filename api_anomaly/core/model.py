@@ -69,6 +69,19 @@ class Model:
         _both(*self._rarely, *self._hostilely, rows, rare, evidence)
         return evidence
 
+    def evidence_from(
+        self, rarely: NDArray[np.float64], hostilely: NDArray[np.float64] | None
+    ) -> NDArray[np.float64]:
+        """`evidence` (n,), to the last bit, of rows whose sums (n,) over the trees of the forest
+        and, where there is one, of the ranker are known."""
+        rare = rarely.copy()
+        _climb_rarity(*self._rarely[4:], rare)
+        if self.ranker is None or self.hostility is None or hostilely is None:
+            return rare
+        evidence = hostilely.copy()
+        _weigh(*self._hostilely[4:], rare, evidence)
+        return evidence
+
     @cached_property
     def _rarely(self) -> tuple[Any, ...]:
         whole = len(self.forest.trees.roots) * self.forest.usual_path
@@ -158,6 +171,12 @@ def _rare(  # type: ignore[no-untyped-def]
 ):
     """What ``rarity.evidence_of(forest.suspicion(rows))`` gives, into rare (n,)."""
     add_up(nodes, value, roots, depths, rows, rare)
+    _climb_rarity(whole, rung, height, slope, rare)
+
+
+@kernel
+def _climb_rarity(whole, rung, height, slope, rare):  # type: ignore[no-untyped-def]
+    """From sums over the forest's trees in rare (n,) to how rare that is."""
     for row in range(len(rare)):
         rare[row] = 0.5 if whole == 0.0 else np.exp2(-rare[row] / whole)
     climb(rung, height, slope, rare, rare)
@@ -175,9 +194,15 @@ def _both(  # type: ignore[no-untyped-def]
     """
     _rare(nodes, value, roots, depths, whole, rung, height, slope, rows, rare)
     add_up(nodes2, value2, roots2, depths2, rows, evidence)
+    _weigh(baseline, rung2, height2, slope2, rare, evidence)
+
+
+@kernel
+def _weigh(baseline, rung, height, slope, rare, evidence):  # type: ignore[no-untyped-def]
+    """From sums over the ranker's trees in evidence (n,) to the mean with how `rare` (n,) it is."""
     for row in range(len(evidence)):
         evidence[row] += baseline
-    climb(rung2, height2, slope2, evidence, evidence)
+    climb(rung, height, slope, evidence, evidence)
     for row in range(len(evidence)):
         evidence[row] = (_RARITY_WEIGHT * rare[row] + evidence[row]) / (_RARITY_WEIGHT + 1.0)
 

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from api_anomaly.compiled import kernel
 from api_anomaly.core.behaviours import ADDRESS, BEHAVIOURS, COUNT, NAMES, SINGLE
+from api_anomaly.core.calibration import quantiles
 from api_anomaly.core.habits import AGE, of_a_day, own_usual, pace_window
 from api_anomaly.core.wording import in_words, sentence, spoken
 
@@ -105,10 +106,10 @@ class Scaler(NamedTuple):
             for j, column in enumerate(some, start):
                 for age, known in enumerate(alike[AGE[j]]):
                     values = np.sort(column[known])
-                    usual[age, j] = _quantiles(values, _HALF)[0]
+                    usual[age, j] = quantiles(values, _HALF)[0]
                     if _BEGUN[j]:
                         values = np.sort(_besides(rows, j)[known])
-                    levels[age, :, j] = _quantiles(values, _SHARES)
+                    levels[age, :, j] = quantiles(values, _SHARES)
         return cls(usual, levels)
 
     def spread(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -153,16 +154,6 @@ def _alike(age: NDArray[np.float32]) -> list[NDArray[np.int64]]:
     known = np.searchsorted(_AGES, age, side="right")
     rows = [np.flatnonzero(known == place) for place in range(len(_AGES) + 1)]
     return [some if len(some) >= _FEWEST else np.arange(len(age)) for some in rows]
-
-
-def _quantiles(ascending: NDArray[np.float32], shares: NDArray[np.float64]) -> NDArray[np.float64]:
-    """What ``np.quantile`` gives for ascending values (n,), which it would put in order anew."""
-    at = shares * (len(ascending) - 1)
-    low = at.astype(np.int64)
-    here, next_ = ascending[low], ascending[np.minimum(low + 1, len(ascending) - 1)]
-    part, rise = at - low, next_ - here
-    found: NDArray[np.float64] = np.where(part < 0.5, here + rise * part, next_ - rise * (1 - part))
-    return found
 
 
 def _besides(rows: NDArray[np.float32], j: int) -> NDArray[np.float32]:

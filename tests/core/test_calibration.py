@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api_anomaly.core.calibration import SEVERITIES, Calibration, Ladder
+from api_anomaly.core.calibration import SEVERITIES, Calibration, Ladder, quantiles
 
 ROWS = st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=60)
 
@@ -79,6 +79,12 @@ def test_value_of_and_evidence_of_undo_each_other() -> None:
     for evidence in np.linspace(0.0, 40.0, 60):
         back = ladder.evidence_of(np.array([ladder.value_of(float(evidence))]))[0]
         assert back == pytest.approx(evidence, abs=1e-6)
+
+
+@given(ROWS, st.lists(st.floats(0.0, 1.0), min_size=1, max_size=9))
+def test_quantiles_of_what_is_in_order_are_numpys(values: list[float], shares: list[float]) -> None:
+    ordered = np.sort(values)
+    assert np.array_equal(quantiles(ordered, np.array(shares)), np.quantile(values, shares))
 
 
 @pytest.mark.parametrize(

@@ -77,6 +77,19 @@ def test_logs_taken_and_joined_are_the_same_logs(logs: list[dict], data: st.Data
     assert_equal(whole.take(np.array(order, np.int64)), columns([logs[row] for row in order]))
 
 
+@given(streams(most=12).filter(len), st.data())
+@settings(deadline=None, max_examples=30)
+def test_logs_that_follow_one_another_are_not_copied(logs: list[dict], data: st.DataObject) -> None:
+    whole = columns(logs)
+    first = data.draw(st.integers(0, len(logs) - 1))
+    end = data.draw(st.integers(first + 1, len(logs)))
+    part = whole.take(np.arange(first, end))
+    assert_equal(part, columns(logs[first:end]))
+    assert_equal(joined([part, part]), columns(logs[first:end] * 2))
+    assert np.shares_memory(part.time, whole.time)
+    assert len(whole.between(end, end)) == 0
+
+
 def test_logs_of_one_instant_keep_their_order() -> None:
     held = columns([plain(2.0), plain(1.0), plain(2.0), plain(1.0)])
     assert held.in_time_order().tolist() == [1, 3, 0, 2]

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from api_anomaly.core.behaviour_pass import observe
 from api_anomaly.core.behaviours import BEHAVIOURS
 from api_anomaly.core.calibration import SEVERITIES
 from api_anomaly.core.detector import Detector, FitOptions, Fitted, fit
@@ -129,6 +130,15 @@ def test_a_model_put_together_from_its_parts_scores_the_same(team: Fitted) -> No
     assert np.array_equal(*scores)
     assert model.threshold == team.model.threshold
     assert team.model.ranker is not None
+
+
+def test_evidence_from_walks_that_were_taken_before_is_the_same(team: Fitted) -> None:
+    few = fit(columns(traffic(20)), SMALL).model  # has no second stage
+    rows = observe(Memory.empty(500), columns(later(200))).rows
+    for model in (team.model, few):
+        hostilely = model.ranker and model.ranker.trees.sums(rows)
+        evidence = model.evidence_from(model.forest.trees.sums(rows), hostilely)
+        assert np.array_equal(evidence, model.evidence(rows))
 
 
 def test_a_model_without_a_second_stage_survives_too() -> None:

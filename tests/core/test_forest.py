@@ -34,6 +34,16 @@ def test_suspicion_is_scikit_learns_score_with_the_sign_turned(
     assert abs(forest.suspicion(others[:1])[0] - expected[0]) < 1e-9
 
 
+@pytest.mark.parametrize(("count", "width", "trees"), [*SHAPES, (1, 2, 3)])
+def test_the_trees_are_those_that_scikit_learn_grows(count: int, width: int, trees: int) -> None:
+    rows, sample = rows_of(count, width), min(64, count)
+    theirs = IsolationForest(n_estimators=trees, max_samples=sample, random_state=7).fit(rows)
+    ours, same = Forest.grow(rows, trees, 64, 7), Forest.of(theirs)
+    assert ours.usual_path == same.usual_path
+    for part in ("feature", "threshold", "left", "value", "roots"):
+        assert np.array_equal(getattr(ours.trees, part), getattr(same.trees, part))
+
+
 def test_a_value_just_at_a_split_goes_the_same_way() -> None:
     rows = rows_of(400, 4)
     grown = IsolationForest(n_estimators=20, random_state=1).fit(rows)

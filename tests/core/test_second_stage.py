@@ -72,15 +72,15 @@ def test_suspicion_is_the_same_for_the_same_seed_and_needs_two_halves() -> None:
     assert not suspected(rows, alone, alone, time, rehearsals(), seed=4).any()
 
 
-def judge(rows: np.ndarray, actors: np.ndarray, hostile: np.ndarray) -> Ranker:
-    """A ranker that learnt from the ordinary logs alone."""
-    own = rows[~hostile]
-    return Ranker.train(own, actors[~hostile], np.ones(len(own)), rehearsals()[:1], seed=0)
+def odds(rows: np.ndarray, actors: np.ndarray, hostile: np.ndarray) -> np.ndarray:
+    """Log-odds by a ranker that learnt from the ordinary logs alone."""
+    own, alike = rows[~hostile], np.ones(int((~hostile).sum()))
+    return Ranker.train(own, actors[~hostile], alike, rehearsals()[:1], seed=0).log_odds(rows)
 
 
 def test_many_logs_that_look_like_attacks_are_doubted_with_their_visits() -> None:
     rows, actors, time, hostile = history(attacker_days=4)
-    found = doubted(judge(rows, actors, hostile), rows, actors, actors, time)
+    found = doubted(odds(rows, actors, hostile), actors, actors, time)
     assert 0.03 < hostile.mean() and found[hostile].mean() > 0.95
     assert found[~hostile].mean() < 0.02
 
@@ -88,9 +88,9 @@ def test_many_logs_that_look_like_attacks_are_doubted_with_their_visits() -> Non
 def test_few_of_them_are_a_teams_own_oddities_and_a_regulars_are_never_doubted() -> None:
     rows, actors, time, hostile = history(attacker_days=1)
     assert hostile.mean() < 0.02
-    assert not doubted(judge(rows, actors, hostile), rows, actors, actors, time).any()
+    assert not doubted(odds(rows, actors, hostile), actors, actors, time).any()
     rows, actors, time, hostile = history(attacker_days=10)
-    assert not doubted(judge(rows, actors, hostile), rows, actors, actors, time)[hostile].any()
+    assert not doubted(odds(rows, actors, hostile), actors, actors, time)[hostile].any()
 
 
 def test_without_a_stage_there_is_no_second_stage() -> None:
