@@ -7,7 +7,8 @@ user or an address.
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from numpy.typing import ArrayLike
+import numpy as np
+from numpy.typing import NDArray
 from prometheus_client import (
     CollectorRegistry,
     Counter,
@@ -255,9 +256,9 @@ class Metrics:
         """Add an observation to a histogram."""
         self._child(name, *labels).observe(value)
 
-    def observe_all(self, name: str, values: ArrayLike) -> None:
+    def observe_all(self, name: str, values: NDArray[np.float64]) -> None:
         """Add an array of observations to a histogram without labels."""
-        self._metrics[name].observe(values)
+        self._metrics[name].observe_all(values)
 
     def text(self) -> bytes:
         """All metrics in Prometheus' text format; its media type is CONTENT_TYPE."""
