@@ -115,7 +115,9 @@ async def _scored(parts: Parts, detection: Detection) -> bytes:
         parts.journal.info("anomalies found", logs=total, version=version, **severities)
     scores = detection.include_scores
     encode = partial(detection_json, detection.logs, verdicts, version, scores, fired)
-    return encode() if total <= parts.settings.inline_logs else await in_thread(encode)
+    # A large batch mostly has a short answer, and the way to a thread and back would take longer.
+    told = len(verdicts.anomalies) if fired is None and not scores else total
+    return encode() if told <= parts.settings.inline_logs else await in_thread(encode)
 
 
 async def train(request: Request) -> Response:
