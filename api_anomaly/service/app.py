@@ -4,21 +4,20 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import TypedDict
 
 from fastapi import FastAPI
-from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
 
 from api_anomaly import __version__
 from api_anomaly.errors import AnomalyError, ModelNotFound, StorageFailed
 from api_anomaly.rules import RuleSet
 from api_anomaly.service.admission import Admission, Pace
 from api_anomaly.service.anomalies import Anomalies
+from api_anomaly.service.application import Application
 from api_anomaly.service.attempts import Attempts
 from api_anomaly.service.auth import Tokens
 from api_anomaly.service.decode import Decoder
@@ -27,10 +26,10 @@ from api_anomaly.service.journal import Journal
 from api_anomaly.service.judged import JudgedReader
 from api_anomaly.service.lessons import LessonBook
 from api_anomaly.service.metrics import Metrics
-from api_anomaly.service.openapi import ENDPOINTS, document
+from api_anomaly.service.openapi import ENDPOINTS
 from api_anomaly.service.opinion import Opinion
 from api_anomaly.service.parts import Parts, parts_of
-from api_anomaly.service.refusals import FRAMEWORK_CODES, Overloaded, answer, json_response
+from api_anomaly.service.refusals import FRAMEWORK_CODES, json_response
 from api_anomaly.service.retries import MOST_BYTES, Retries
 from api_anomaly.service.serving import Serving
 from api_anomaly.service.settings import SAMPLE_TOKEN, Settings
@@ -59,32 +58,6 @@ class State(TypedDict):
     parts: Parts
 
 
-class BareRoute(APIRoute):
-    """A route whose endpoint gets the request as it is and answers with a response.
-
-    FastAPI's own way there (dependencies, exit stacks, telemetry) takes as long as a detection.
-    """
-
-    def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
-        super().__init__(path, endpoint, **options)
-
-        async def bare(scope: Scope, receive: Receive, send: Send) -> None:
-            response: Response = await endpoint(Request(scope, receive, send))
-            await response(scope, receive, send)
-
-        self.app = bare
-
-
-class Application(FastAPI):
-    """FastAPI with our OpenAPI document."""
-
-    def openapi(self) -> dict[str, Any]:
-        """The OpenAPI document, made once."""
-        if not self.openapi_schema:
-            self.openapi_schema = document(self)
-        return self.openapi_schema
-
-
 def create_app(settings: Settings) -> Application:
     """The service as an ASGI application. Files are touched when it starts, not here."""
     app = Application(
@@ -94,12 +67,10 @@ def create_app(settings: Settings) -> Application:
         lifespan=lifespan_of(settings),
         redirect_slashes=False,
     )
-    app.router.route_class = BareRoute
     for endpoint in ENDPOINTS:
         app.router.add_api_route(
             endpoint.path, endpoint.serve, methods=[endpoint.method], response_model=None
         )
-    app.add_exception_handler(AnomalyError, _refused)
     app.add_exception_handler(HTTPException, _framework_refused)
     if settings.cors_origins:
         app.add_middleware(
@@ -251,17 +222,6 @@ async def _load(parts: Parts) -> None:
         parts.journal.warning("model not loaded", error=error.code, reason=str(error))
     else:
         parts.journal.info("started", version=__version__, model=served.manifest.version)
-
-
-async def _refused(request: Request, error: Exception) -> Response:
-    assert isinstance(error, AnomalyError)  # Starlette's type knows no narrower one
-    parts = parts_of(request)
-    parts.metrics.count("rejected_requests_total", error.code)
-    request.scope["state"]["refused"] = error.code  # for the audit
-    response = answer(error)
-    if response.status_code >= 500 and not isinstance(error, Overloaded):
-        parts.journal.warning("request failed", error=error.code, reason=str(error))
-    return response
 
 
 async def _framework_refused(request: Request, error: Exception) -> Response:

@@ -1,36 +1,75 @@
-"""A histogram for Prometheus that takes whole arrays: a batch of 100 000 scores at once."""
+"""Histograms for Prometheus that take whole arrays, a batch of 100 000 scores at once, and for a
+single value no more than finding its place."""
 
+from bisect import bisect_left
 from collections.abc import Iterator
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import NDArray
 from prometheus_client.core import HistogramMetricFamily
 from prometheus_client.registry import Collector
 
+#: Up to so many values are counted one by one: an array of a few costs numpy as much as of 100.
+_FEW = 16
 
-class Distribution(Collector):
-    """Counts values between `buckets`, the upper edges (inclusive, ascending). No labels.
+
+class Distribution:
+    """Counts values between `edges`, the upper ones (inclusive, ascending)."""
+
+    def __init__(self, edges: tuple[float, ...]) -> None:
+        self._edges = edges
+        self._counts = [0] * (len(edges) + 1)
+        self.sum = 0.0
+
+    def observe(self, value: float) -> None:
+        """Add one value. It may be neither NaN nor, as a sum must grow, negative."""
+        self._counts[bisect_left(self._edges, value)] += 1
+        self.sum += value
+
+    def observe_all(self, values: NDArray[np.float64]) -> None:
+        """Add an array of such values."""
+        if len(values) <= _FEW:
+            for value in values.tolist():
+                self.observe(value)
+            return
+        places = np.searchsorted(self._edges, values)
+        found = np.bincount(places, minlength=len(self._counts)).tolist()
+        self._counts = [count + more for count, more in zip(self._counts, found, strict=True)]
+        self.sum += float(values.sum())
+
+    def buckets(self) -> list[tuple[str, float]]:
+        """How many values were at most each edge, and how many there were."""
+        names = [*(str(edge) for edge in self._edges), "+Inf"]
+        return list(zip(names, np.cumsum(self._counts).tolist(), strict=True))
+
+
+class Distributions(Collector):
+    """A Distribution for all values of `labels`; without labels there is one from the start.
 
     Not thread-safe: the event loop observes and collects.
     """
 
-    def __init__(self, name: str, meaning: str, buckets: tuple[float, ...]) -> None:
+    def __init__(
+        self, name: str, meaning: str, labels: tuple[str, ...], buckets: tuple[float, ...]
+    ) -> None:
         self._name = name
         self._meaning = meaning
-        self._edges = np.array(buckets, np.float64)
-        self._names = [*(str(float(edge)) for edge in buckets), "+Inf"]
-        self._counts = np.zeros(len(self._names), np.int64)
-        self._sum = 0.0
+        self._labels = labels
+        self._edges = tuple(float(edge) for edge in buckets)
+        self._found: dict[tuple[str, ...], Distribution] = {}
+        if not labels:
+            self.under(())
 
-    def observe(self, values: ArrayLike) -> None:
-        """Add one value or an array of them; none may be NaN or, as a sum must grow, negative."""
-        found = np.atleast_1d(np.asarray(values, np.float64))
-        places = np.searchsorted(self._edges, found)
-        self._counts += np.bincount(places, minlength=len(self._counts))
-        self._sum += float(found.sum())
+    def under(self, values: tuple[str, ...]) -> Distribution:
+        """The one under these values, one for each label."""
+        found = self._found.get(values)
+        if found is None:
+            found = self._found[values] = Distribution(self._edges)
+        return found
 
     def collect(self) -> Iterator[HistogramMetricFamily]:
         """What the registry asks for at each scrape."""
-        totals = np.cumsum(self._counts).tolist()
-        buckets = list(zip(self._names, totals, strict=True))
-        yield HistogramMetricFamily(self._name, self._meaning, buckets, self._sum)
+        family = HistogramMetricFamily(self._name, self._meaning, labels=self._labels)
+        for values, found in self._found.items():
+            family.add_metric(values, found.buckets(), found.sum)
+        yield family

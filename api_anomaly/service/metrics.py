@@ -4,22 +4,15 @@ Label values are bounded: route templates, known methods and codes, severities. 
 user or an address.
 """
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from numpy.typing import ArrayLike
-from prometheus_client import (
-    CollectorRegistry,
-    Counter,
-    Gauge,
-    Histogram,
-    ProcessCollector,
-    disable_created_metrics,
-    generate_latest,
-)
+import numpy as np
+from numpy.typing import NDArray
+from prometheus_client import CollectorRegistry, Gauge, ProcessCollector, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
-from api_anomaly.service.distribution import Distribution
+from api_anomaly.service.distribution import Distributions
+from api_anomaly.service.tally import Tally
 
 #: Media type of `Metrics.text`.
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
@@ -207,68 +200,71 @@ METRICS = (
     ),
 )
 
-_TYPES: dict[str, Callable[..., Any]] = {"counter": Counter, "gauge": Gauge}
-
 
 class Metrics:
-    """The METRICS of one app, in a registry of its own."""
+    """The METRICS of one app, in a registry of its own. The event loop alone uses it."""
 
     def __init__(self) -> None:
-        # The time at which each counter began would double the series.
-        disable_created_metrics()  # type: ignore[no-untyped-call]
         self._registry = CollectorRegistry()
-        self._metrics = {row.name: self._made(row) for row in METRICS}
-        self._children: dict[tuple[str, ...], Any] = {}
-        ProcessCollector(registry=self._registry)
+        self._tallies: dict[str, Tally] = {}
+        self._distributions: dict[str, Distributions] = {}
+        self._gauges: dict[str, Gauge] = {}
+        self._children: dict[tuple[str, ...], Gauge] = {}
         for row in METRICS:
-            for value in row.values:
-                self._child(row.name, value)
+            self._make(row)
+        ProcessCollector(registry=self._registry)
         self.set("model_threshold", float("nan"))
         self.set("model_alert_budget", float("nan"))
         self.set("snapshot_age_seconds", float("nan"))
 
-    def _made(self, row: Row) -> Any:
-        if row.type == "histogram" and row.labels:
-            return Histogram(
-                row.name, row.meaning, row.labels, registry=self._registry, buckets=row.buckets
-            )
-        if row.type == "histogram":
-            distribution = Distribution(row.name, row.meaning, row.buckets)
-            self._registry.register(distribution)
-            return distribution
-        return _TYPES[row.type](row.name, row.meaning, row.labels, registry=self._registry)
+    def _make(self, row: Row) -> None:
+        """Add a row to the registry; values of a label that are known beforehand start at 0."""
+        if row.type == "gauge":
+            gauge = Gauge(row.name, row.meaning, row.labels, registry=self._registry)
+            self._gauges[row.name] = gauge
+            for value in row.values:
+                self._gauge(row.name, value)
+        elif row.type == "counter":
+            tally = self._tallies[row.name] = Tally(row.name, row.meaning, row.labels)
+            for value in row.values:
+                tally.count((value,), 0.0)
+            self._registry.register(tally)
+        else:
+            found = Distributions(row.name, row.meaning, row.labels, row.buckets)
+            self._distributions[row.name] = found
+            self._registry.register(found)
 
     def count(self, name: str, *labels: str, by: float = 1) -> None:
         """Add to a counter."""
-        self._child(name, *labels).inc(by)
+        self._tallies[name].count(labels, by)
 
     def set(self, name: str, value: float, *labels: str) -> None:
         """Set a gauge."""
-        self._child(name, *labels).set(value)
+        self._gauge(name, *labels).set(value)
 
     def mark(self, name: str, *labels: str) -> None:
         """Set a gauge to 1 under `labels` and take away what stood under others."""
-        self._metrics[name].clear()
-        self._metrics[name].labels(*labels).set(1)
+        self._gauges[name].clear()
+        self._gauges[name].labels(*labels).set(1)
 
     def observe(self, name: str, value: float, *labels: str) -> None:
         """Add an observation to a histogram."""
-        self._child(name, *labels).observe(value)
+        self._distributions[name].under(labels).observe(value)
 
-    def observe_all(self, name: str, values: ArrayLike) -> None:
+    def observe_all(self, name: str, values: NDArray[np.float64]) -> None:
         """Add an array of observations to a histogram without labels."""
-        self._metrics[name].observe(values)
+        self._distributions[name].under(()).observe_all(values)
 
     def text(self) -> bytes:
         """All metrics in Prometheus' text format; its media type is CONTENT_TYPE."""
         return generate_latest(self._registry)
 
-    def _child(self, *key: str) -> Any:
-        """Looking up labels costs prometheus_client more than counting does, so it happens once."""
+    def _gauge(self, *key: str) -> Gauge:
+        """Looking up labels costs prometheus_client more than setting does, so it happens once."""
         child = self._children.get(key)
         if child is None:
-            metric = self._metrics[key[0]]
-            child = self._children[key] = metric.labels(*key[1:]) if len(key) > 1 else metric
+            gauge = self._gauges[key[0]]
+            child = self._children[key] = gauge.labels(*key[1:]) if len(key) > 1 else gauge
         return child
 
 

@@ -103,19 +103,21 @@ async def _scored(parts: Parts, detection: Detection) -> bytes:
     total, fired = len(detection.logs), None
     if detection.include_rules:
         fired = await parts.opinion.on(detection.logs, detection.columns, detection.remember)
-    severities = Counter(anomaly.severity for anomaly in verdicts.anomalies)
     parts.metrics.count("logs_scored_total", by=total)
     parts.metrics.count("logs_with_history_total", by=round(verdicts.confidence * total))
     parts.metrics.observe_all("log_anomaly_score", -verdicts.scores)
     parts.metrics.observe("detect_batch_logs", total)
-    for severity, count in severities.items():
-        parts.metrics.count("anomalies_detected_total", severity, by=count)
     version = served.manifest.version
-    if severities:
+    if verdicts.anomalies:
+        severities = Counter(anomaly.severity for anomaly in verdicts.anomalies)
+        for severity, count in severities.items():
+            parts.metrics.count("anomalies_detected_total", severity, by=count)
         parts.journal.info("anomalies found", logs=total, version=version, **severities)
     scores = detection.include_scores
     encode = partial(detection_json, detection.logs, verdicts, version, scores, fired)
-    return encode() if total <= parts.settings.inline_logs else await in_thread(encode)
+    # A large batch mostly has a short answer, and the way to a thread and back would take longer.
+    told = len(verdicts.anomalies) if fired is None and not scores else total
+    return encode() if told <= parts.settings.inline_logs else await in_thread(encode)
 
 
 async def train(request: Request) -> Response:

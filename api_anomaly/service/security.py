@@ -22,8 +22,18 @@ _ONLY_TLS: Final = (b"strict-transport-security", b"max-age=31536000")
 _PAGE_PATHS: Final = frozenset(("/docs", "/redoc"))
 
 
+def _headers(policy: tuple[bytes, bytes], tls: bool) -> tuple[tuple[bytes, bytes], ...]:
+    return (*SECURITY_HEADERS, policy, *((_ONLY_TLS,) if tls else ()))
+
+
+#: By whether it is a page and whether it goes over TLS.
+_MADE: Final = {
+    (page, tls): _headers(_PAGES if page else _NOTHING, tls)
+    for page in (False, True)
+    for tls in (False, True)
+}
+
+
 def headers_for(path: str, scheme: str) -> tuple[tuple[bytes, bytes], ...]:
     """The headers of an answer under `path`."""
-    policy = _PAGES if path in _PAGE_PATHS else _NOTHING
-    tls = (_ONLY_TLS,) if scheme == "https" else ()
-    return (*SECURITY_HEADERS, policy, *tls)
+    return _MADE[path in _PAGE_PATHS, scheme == "https"]

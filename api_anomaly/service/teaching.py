@@ -67,7 +67,8 @@ class Teaching:
 
     def remember(self, verdicts: Verdicts) -> None:
         """Remember the anomalies that are about to be returned, and count what feedback moved."""
-        self.anomalies.add(verdicts.lessons)
+        if verdicts.anomalies:
+            self.anomalies.add(verdicts.lessons)
         if not verdicts.raised and not verdicts.quieted:
             return
         self.raised += verdicts.raised

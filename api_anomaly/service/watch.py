@@ -7,6 +7,7 @@ Pure ASGI: a middleware with its own task and streams would cost more than a det
 import re
 import secrets
 import time
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from starlette.requests import ClientDisconnect
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 #: A request id of the caller's own is kept when it can be nothing but an id.
 _REQUEST_ID = re.compile(rb"[0-9a-fA-F-]{16,64}")
+_IDS_AT_ONCE = 256
 _METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
 #: Status in the metrics when the client left before the answer (nginx's number for it).
 _CLIENT_LEFT = 499
@@ -35,14 +37,16 @@ class Watch:
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
+        self._ids = _ids()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         started = time.perf_counter()
-        request_id = _request_id(scope)
-        fixed = (*headers_for(scope["path"], scope.get("scheme", "")), _id_header(request_id))
+        request_id = _own_id(scope) or next(self._ids)
+        headers = headers_for(scope["path"], scope.get("scheme", ""))
+        fixed = (*headers, (b"x-request-id", request_id))
         status = 0
 
         async def watched_send(message: Message) -> None:
@@ -109,10 +113,6 @@ def _audit(
     )
 
 
-def _id_header(request_id: bytes) -> tuple[bytes, bytes]:
-    return b"x-request-id", request_id
-
-
 def _parts(scope: Scope) -> "Parts":
     parts: Parts | None = scope.get("state", {}).get("parts")
     if parts is None:
@@ -120,8 +120,17 @@ def _parts(scope: Scope) -> "Parts":
     return parts
 
 
-def _request_id(scope: Scope) -> bytes:
+def _own_id(scope: Scope) -> bytes | None:
     for name, value in scope["headers"]:
         if name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
             return bytes(value)
-    return secrets.token_hex(8).encode()
+    return None
+
+
+def _ids() -> Iterator[bytes]:
+    """Request ids of 64 random bits, for ever. To ask the system for each would be one call of the
+    few that a request makes."""
+    while True:
+        block = secrets.token_hex(8 * _IDS_AT_ONCE).encode()
+        for place in range(0, len(block), 16):
+            yield block[place : place + 16]

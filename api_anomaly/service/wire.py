@@ -19,6 +19,7 @@ from api_anomaly.service.parts import Parts
 from api_anomaly.service.scopes import NEEDED
 from api_anomaly.service.security import SECURITY_HEADERS
 from api_anomaly.service.settings import Settings
+from api_anomaly.service.whole import Whole
 
 #: How often each connection is looked at, in seconds.
 _LOOK = 1.0
@@ -68,6 +69,7 @@ class Wire(HttpToolsProtocol):
         self._settings: Settings = self._parts.settings
         self._in_head = self._began_here = False
         self._head_bytes = self._head_unparsed = 0
+        self._most_head_bytes = self._settings.max_header_bytes
         #: Since when the caller owes us the rest of a head, or of a body nobody reads any more.
         self._owed_since: float | None = self.loop.time()
         self._unsent, self._unsent_since = 0, 0.0
@@ -103,7 +105,7 @@ class Wire(HttpToolsProtocol):
         if self._in_head and not self._began_here:
             # A header that never ends is not told by the parser until it does.
             self._head_unparsed += len(data)
-            if self._head_unparsed > self._settings.max_header_bytes:
+            if self._head_unparsed > self._most_head_bytes:
                 self._end("headers", _LARGE)
         watched = self.timeout_keep_alive_task is not None  # by uvicorn
         if self._answering or watched:
@@ -139,17 +141,21 @@ class Wire(HttpToolsProtocol):
 
     def on_url(self, url: bytes) -> None:
         """Count, then keep."""
-        self._count(len(url))
+        self._head_bytes += len(url)
+        if self._head_bytes > self._most_head_bytes:
+            raise HeadersTooLarge
         super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Count, then keep."""
-        self._count(len(name) + len(value) + 4)
+        self._head_bytes += len(name) + len(value) + 4
+        if self._head_bytes > self._most_head_bytes:
+            raise HeadersTooLarge
         super().on_header(name, value)
 
     def send_400_response(self, msg: str) -> None:
         """In the one shape of all errors. Large heads end here too."""
-        large = self._head_bytes > self._settings.max_header_bytes
+        large = self._head_bytes > self._most_head_bytes
         self._end("headers" if large else "malformed", _LARGE if large else _MALFORMED)
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
@@ -159,7 +165,8 @@ class Wire(HttpToolsProtocol):
         if (full or late) and cycle.scope["method"] == "POST":
             self._shed(cycle, "requests" if full else "wait")
         else:
-            super()._start_asgi_task(cycle, app)
+            whole: Any = Whole(app, cycle)  # uvicorn's narrower types of the same thing
+            super()._start_asgi_task(cycle, whole)
 
     def _shed(self, cycle: RequestResponseCycle, reason: str) -> None:
         cycle.response_started = cycle.response_complete = True
@@ -216,11 +223,6 @@ class Wire(HttpToolsProtocol):
     def _idle_since(self) -> float:
         """Those between two requests owe nothing and go last."""
         return float("inf") if self._owed_since is None else self._owed_since
-
-    def _count(self, size: int) -> None:
-        self._head_bytes += size
-        if self._head_bytes > self._settings.max_header_bytes:
-            raise HeadersTooLarge
 
     def _end(self, reason: str, answer: bytes = b"") -> None:
         """Close the connection, after `answer` or at once."""
