@@ -60,7 +60,7 @@ class Whole:
         if cycle.access_log:
             return None
         lines, length = [STATUS_LINE[head["status"]]], b""
-        for name, value in (*cycle.default_headers, *head["headers"]):
+        for name, value in (*cycle.default_headers, *head.get("headers", ())):
             line = _line(name, value)
             if not line:
                 return None
