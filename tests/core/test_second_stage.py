@@ -3,7 +3,7 @@
 import numpy as np
 
 from api_anomaly.core.ranker import Rehearsal
-from api_anomaly.core.second_stage import second_stage, suspected
+from api_anomaly.core.second_stage import rehearsed, suspected
 from tests.core.streams import columns, traffic
 
 DAY = 86_400.0
@@ -74,4 +74,4 @@ def test_suspicion_is_the_same_for_the_same_seed_and_needs_two_halves() -> None:
 
 def test_without_a_stage_there_is_no_second_stage() -> None:
     few = columns(traffic(50, seed=1))
-    assert second_stage(few, np.zeros((50, D), np.float32), 0, 1_000) is None
+    assert rehearsed(few, 0, 1_000) is None
