@@ -111,8 +111,8 @@ def fit(
     Without a second stage (see `rehearsal`) verdicts teach nothing here. The model is the same
     however `apart` does what is independent.
 
-    Raises TooFewLogs under 10. About 13 seconds for 100,000 logs and more, and 7 microseconds for
-    each further log; 452 bytes a log for its behaviours, and about as much again for the rest.
+    Raises TooFewLogs under 10. About 13 seconds of processor for 100,000 logs, and 7 microseconds
+    for each further log; 452 bytes a log for its behaviours, and half as much again for the rest.
     """
     tell = progress or (lambda _step, _done: None)
     if len(columns) < MINIMUM_LOGS:
