@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from api_anomaly.core.apart import Apart, in_turn
 from api_anomaly.core.trees import Tree, Trees, depths, flatten
 
 _TRIMMING_ROUNDS = 3
@@ -65,14 +66,21 @@ class Forest(NamedTuple):
         return cls._flat(grown, sample)
 
     @classmethod
-    def grow_trimmed(cls, rows: NDArray[np.float32], trees: int, sample: int, seed: int) -> Self:
+    def grow_trimmed(
+        cls,
+        rows: NDArray[np.float32],
+        trees: int,
+        sample: int,
+        seed: int,
+        apart: Apart = in_turn,
+    ) -> Self:
         """Grow on the calmer rows only: attacks in the training data must not pass for usual.
 
         Three times the 7 % most suspicious of all rows are left out and the forest is grown anew.
         """
         kept = np.arange(len(rows))
         for _ in range(_TRIMMING_ROUNDS):
-            suspicion = cls._grow(rows, kept, trees, sample, seed).suspicion(rows)
+            suspicion = cls._grow(rows, kept, trees, sample, seed).suspicion(rows, apart)
             kept = np.flatnonzero(suspicion <= np.quantile(suspicion, _KEPT))
         return cls._grow(rows, kept, trees, sample, seed)
 
@@ -87,9 +95,9 @@ class Forest(NamedTuple):
         usual = float(average_path(np.array([sample]))[0])
         return cls(flatten([_tree(tree.tree_) for tree in grown]), usual)
 
-    def suspicion(self, rows: NDArray[np.float32]) -> NDArray[np.float64]:
+    def suspicion(self, rows: NDArray[np.float32], apart: Apart = in_turn) -> NDArray[np.float64]:
         """Suspicion in (0, 1] of each row (n, d): higher is more anomalous, 0.5 is neutral."""
-        return self.suspicion_from(self.trees.sums(rows))
+        return self.suspicion_from(self.trees.sums(rows, apart))
 
     def suspicion_from(self, sums: NDArray[np.float64]) -> NDArray[np.float64]:
         """`suspicion` of rows whose sums (n,) over the trees are known."""

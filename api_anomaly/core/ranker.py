@@ -7,11 +7,13 @@ the training data in bulk count as own traffic.
 """
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from api_anomaly.core.apart import Apart, Task, in_turn
 from api_anomaly.core.learnt import Learnt
 from api_anomaly.core.trees import Tree, Trees, flatten
 
@@ -48,6 +50,7 @@ class Ranker(NamedTuple):
         rehearsals: Sequence[Rehearsal],
         seed: int,
         learnt: Learnt | None = None,
+        apart: Apart = in_turn,
     ) -> Self:
         """Tell rehearsed attacks from `own` (n, d), whose actors are `actors` (n,) and which
         are drawn in proportion to `weight` (n,). What was `learnt` from verdicts gets its share
@@ -56,14 +59,15 @@ class Ranker(NamedTuple):
         One model for each rehearsal; the ranker is their mean. Deterministic by `seed`.
         """
         rng = np.random.default_rng(seed)
-        models = []
+        fits: list[Task] = []
         for i, rehearsal in enumerate(rehearsals):
             drawn = _drawn(own, actors, weight, rng)
             attacks = _drawn_attacks(rehearsal, len(drawn), rng)
             if learnt is not None:
                 drawn = _with(learnt.harmless.drawn(len(drawn), rng), drawn)
                 attacks = _with(learnt.hostile.drawn(len(attacks), rng), attacks)
-            models.append(_fitted(drawn, attacks, seed + i))
+            fits.append(partial(_fitted, drawn, attacks, seed + i))
+        models = apart(fits)
         share = 1.0 / len(models)
         trees = [_tree(step[0].nodes, share) for model in models for step in model._predictors]
         baselines = [float(np.ravel(model._baseline_prediction)[0]) for model in models]
@@ -131,8 +135,8 @@ def _fitted(own: NDArray[np.float32], rehearsed: NDArray[np.float32], seed: int)
         early_stopping=False,
         random_state=seed,
     )
-    # One thread: a training leaves the other core to the requests, and threads that wait for one
-    # another on a busy machine made it many times slower.
+    # One thread: threads that wait for one another on a busy machine made it many times slower.
+    # Whole fits are done at once instead (see `apart`), if at all.
     with threadpool_limits(limits=1, user_api="openmp"):
         return model.fit(rows, hostile)
 

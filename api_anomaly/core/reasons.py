@@ -17,12 +17,14 @@ actor itself is no reason.
 """
 
 import math
-from typing import NamedTuple, Protocol, Self
+from functools import partial
+from typing import Any, NamedTuple, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from api_anomaly.compiled import kernel
+from api_anomaly.core.apart import Apart, in_turn
 from api_anomaly.core.behaviours import ADDRESS, BEHAVIOURS, COUNT, NAMES, SINGLE
 from api_anomaly.core.calibration import quantiles
 from api_anomaly.core.habits import AGE, of_a_day, own_usual, pace_window
@@ -96,21 +98,28 @@ class Scaler(NamedTuple):
     levels: NDArray[np.float32]
 
     @classmethod
-    def of(cls, rows: NDArray[np.float32]) -> Self:
+    def of(cls, rows: NDArray[np.float32], apart: Apart = in_turn) -> Self:
         """From training rows (n, d)."""
         usual = np.empty((len(_AGES) + 1, rows.shape[1]), np.float32)
         levels = np.empty((len(usual), len(_SHARES), rows.shape[1]), np.float32)
         alike = {place: _alike(rows[:, place]) for place in np.unique(AGE)}
-        for start in range(0, rows.shape[1], _TOGETHER):
-            some = np.ascontiguousarray(rows[:, start : start + _TOGETHER].T)
-            for j, column in enumerate(some, start):
-                for age, known in enumerate(alike[AGE[j]]):
-                    values = np.sort(column[known])
-                    usual[age, j] = quantiles(values, _HALF)[0]
-                    if _BEGUN[j]:
-                        values = np.sort(_besides(rows, j)[known])
-                    levels[age, :, j] = quantiles(values, _SHARES)
-        return cls(usual, levels)
+        found = cls(usual, levels)
+        starts = range(0, rows.shape[1], _TOGETHER)
+        apart([partial(found._measure, rows, alike, start) for start in starts])
+        return found
+
+    def _measure(
+        self, rows: NDArray[np.float32], alike: dict[Any, list[NDArray[np.int64]]], start: int
+    ) -> None:
+        """Fill in the columns from `start` on; `alike` are the rows of each age, see `_alike`."""
+        some = np.ascontiguousarray(rows[:, start : start + _TOGETHER].T)
+        for j, column in enumerate(some, start):
+            for age, known in enumerate(alike[AGE[j]]):
+                values = np.sort(column[known])
+                self.usual[age, j] = quantiles(values, _HALF)[0]
+                if _BEGUN[j]:
+                    values = np.sort(_besides(rows, j)[known])
+                self.levels[age, :, j] = quantiles(values, _SHARES)
 
     def spread(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Per behaviour (d,), of those known for a day or more: the distances from the median down

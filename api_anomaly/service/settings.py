@@ -92,6 +92,14 @@ class Settings(DoorSettings):
         "Detection",
         "Seed of the training: the same logs and seed give the same model.",
     )
+    training_threads: int = setting(
+        "TRAINING_THREADS",
+        1,
+        whole(1, 64),
+        "Detection",
+        "Threads of a training, for the same model sooner; each takes a core from the requests"
+        " meanwhile.",
+    )
     memory_entities: int = setting(
         "MEMORY_ENTITIES",
         1_000_000,

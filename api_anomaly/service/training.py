@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,7 +18,7 @@ from api_anomaly.service.journal import Journal
 from api_anomaly.service.metrics import Metrics
 from api_anomaly.service.serving import Serving
 from api_anomaly.service.settings import Settings
-from api_anomaly.service.threads import in_thread
+from api_anomaly.service.threads import Hands, in_thread
 from api_anomaly.vault.manifest import Facts, Manifest
 from api_anomaly.vault.store import Vault
 
@@ -119,7 +120,10 @@ class Training:
             seed=self._settings.seed,
             memory_entities=self._settings.memory_entities,
         )
-        fitted = fit(history.columns, options, lessons=lessons)
+        helpers = self._settings.training_threads - 1
+        with ThreadPoolExecutor(max(1, helpers)) as executor:  # starts none that is not needed
+            apart = Hands(executor, helpers)
+            fitted = fit(history.columns, options, lessons=lessons, apart=apart)
         quality = quality_of(fitted.facts, history.labels)
         facts = Facts(
             training_samples=fitted.facts.training_samples,

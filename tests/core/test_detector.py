@@ -1,10 +1,12 @@
 """The two verbs: learning is deterministic and survives any history, judging has a memory."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pytest
 
+from api_anomaly.core.apart import Task
 from api_anomaly.core.behaviour_pass import observe
 from api_anomaly.core.behaviours import BEHAVIOURS
 from api_anomaly.core.calibration import SEVERITIES
@@ -119,6 +121,15 @@ def test_progress_is_told_step_by_step() -> None:
     done = [share for _, share in told]
     assert done == sorted(done) and 0.0 <= done[0] and done[-1] < 1.0
     assert len({step for step, _ in told}) == len(told) >= 3
+
+
+def test_the_model_is_the_same_when_what_is_independent_is_done_last_first(team: Fitted) -> None:
+    def backwards(tasks: Sequence[Task]) -> list[Any]:
+        return [task() for task in tasks[::-1]][::-1]
+
+    again = fit(columns(PAST), SMALL, apart=backwards)
+    assert alike(again.model.parts(), team.model.parts())
+    assert alike(contents(again.memory), contents(team.memory))
 
 
 def test_a_model_put_together_from_its_parts_scores_the_same(team: Fitted) -> None:

@@ -3,7 +3,7 @@
 import numpy as np
 
 from api_anomaly.core.ranker import Ranker, Rehearsal
-from api_anomaly.core.second_stage import doubted, second_stage, suspected
+from api_anomaly.core.second_stage import doubted, rehearsed, suspected
 from tests.core.streams import columns, traffic
 
 DAY = 86_400.0
@@ -95,4 +95,4 @@ def test_few_of_them_are_a_teams_own_oddities_and_a_regulars_are_never_doubted()
 
 def test_without_a_stage_there_is_no_second_stage() -> None:
     few = columns(traffic(50, seed=1))
-    assert second_stage(few, np.zeros((50, D), np.float32), 0, 1_000) is None
+    assert rehearsed(few, 0, 1_000) is None
