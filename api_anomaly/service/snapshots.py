@@ -115,6 +115,7 @@ class Snapshots:
 
     async def restored(self, feature_schema: str) -> Memory:
         """The kept memory if it fits the features, else an empty one."""
+        await in_thread(give_back)  # what loading the model took, before the memory takes more
         try:
             snapshot = await in_thread(
                 read_snapshot, self._path, feature_schema, self._entities, self._keys
