@@ -24,8 +24,18 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import numba
-from numba.core.caching import CompileResultCacheImpl, FunctionCache, UserProvidedCacheLocator
+from api_anomaly.absent import absent
+
+# Numba looks for SciPy, whose linear algebra no kernel needs: 13 megabytes that would stay for as
+# long as the service lives. A training gets SciPy when it asks for it.
+with absent("scipy"):
+    import numba
+    from numba.core.caching import CompileResultCacheImpl, FunctionCache, UserProvidedCacheLocator
+    from numba.core.registry import cpu_target
+
+    # What it would do before the first kernel, and where it looks once more.
+    cpu_target.typing_context.refresh()
+    cpu_target.target_context.refresh()
 
 _SOURCES = Path(__file__).parent
 

@@ -13,14 +13,22 @@ encrypted, but no text is kept either: only 64-bit keys.
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from api_anomaly.core.columns import METHODS
-from api_anomaly.core.tables import EVICTIONS, USED, Table, copy_known, empty_table, read_in
+from api_anomaly.core.tables import (
+    EVICTIONS,
+    USED,
+    Table,
+    copy_known,
+    empty_table,
+    put_in_order,
+    read_in,
+)
 
 #: What is counted for every actor besides its requests, and at which of the last three of
 #: `windows.HALF_LIVES`: those that a behaviour reads. Every place costs four bytes an actor.
@@ -132,7 +140,8 @@ class Memory:
     schema = hashlib.sha256(
         repr((ACTOR.descr, ENDPOINT.descr, SHARED.descr, TRANSITIONS)).encode()
     ).hexdigest()[:16]
-    _CHUNK = 65_536
+    #: Records in a section, and what is copied at a time: a few megabytes.
+    _CHUNK = 16_384
 
     def __init__(self, state: State) -> None:
         self.state = state
@@ -188,18 +197,29 @@ class Memory:
         yield "transitions", self.state.transitions.copy()
 
     @classmethod
-    def restore(cls, sections: Mapping[str, NDArray[Any]], entities: int = 1_000_000) -> Self:
-        """A memory from `sections`; with less room than they need, the latest seen stay."""
+    def restore(
+        cls, sections: Iterable[tuple[str, NDArray[Any]]], entities: int = 1_000_000
+    ) -> Self:
+        """A memory from `sections`; with less room than they need, the latest seen stay.
+
+        Each is read in before the next one is asked for, so that no two need to exist at once.
+        Raises ValueError when what all users share is not among them, or what is no memory's is.
+        """
         memory = cls.empty(entities)
-        for name, table in (("actors", memory.state.actors), ("endpoints", memory.state.endpoints)):
-            chunks = [rows for key, rows in sections.items() if key.startswith(f"{name}.")]
-            if chunks:
-                # The very dtype and not an equal one: kernels know it by identity, and comparing
-                # dozens of fields would cost every later call microseconds.
-                rows = np.concatenate(chunks).view(table.records.dtype)
-                read_in(table, rows[np.argsort(rows["last"], kind="stable")])
-        memory.state.shared[:] = sections["shared"]
-        memory.state.transitions[:] = sections["transitions"]
+        state, missing = memory.state, {"shared", "transitions"}
+        for name, rows in sections:
+            kind = name.partition(".")[0]
+            if kind in ("actors", "endpoints"):
+                _join(getattr(state, kind), rows)
+            elif kind in missing:
+                getattr(state, kind)[:] = rows
+                missing.remove(kind)
+            else:
+                raise ValueError(f"no section of a memory: {name}")
+        if missing:
+            raise ValueError(f"without {missing}")
+        _order(state.actors)
+        _order(state.endpoints)
         return memory
 
     def merge_newer(self, other: "Memory") -> None:
@@ -208,23 +228,53 @@ class Memory:
         With less room than both need, the latest seen stay. What all users share stays this
         memory's own; an endpoint brings its share of the voices along.
         """
-        read_in(self.state.actors, _latest(self.state.actors, other.state.actors))
-        endpoints = _latest(self.state.endpoints, other.state.endpoints)
-        if len(endpoints):
-            endpoints["voices"] *= self.state.shared["weight"] / other.state.shared["weight"]
-            read_in(self.state.endpoints, endpoints)
+        mine, theirs = self.state, other.state
+        for rows in _later(mine.actors, theirs.actors, self._CHUNK):
+            read_in(mine.actors, rows)
+        for rows in _later(mine.endpoints, theirs.endpoints, self._CHUNK):
+            rows["voices"] *= mine.shared["weight"] / theirs.shared["weight"]
+            read_in(mine.endpoints, rows)
 
 
-def _latest(mine: Table, theirs: Table) -> NDArray[Any]:
-    """Copies of `theirs`, oldest first, without those for which `mine` has no room."""
+def _join(table: Table, rows: NDArray[Any]) -> None:
+    """Read `rows`, which may be in any order, into `table`, whose order of being seen is to be made
+    anew afterwards."""
+    # The very dtype and not an equal one: kernels know it by identity, and comparing dozens of
+    # fields would cost every later call microseconds.
+    rows = rows.view(table.records.dtype)
+    if table.state[USED] + len(rows) > len(table.records):
+        _order(table)
+        rows = rows[np.argsort(rows["last"], kind="stable")]
+        rows = rows[_has_room(table, rows["key"], rows["last"])]
+    read_in(table, rows)
+
+
+def _order(table: Table) -> None:
+    """Make the order in which the records of `table` were seen that of their last logs."""
+    last = table.records["last"][: table.state[USED]]
+    put_in_order(table, np.argsort(last, kind="stable"))
+
+
+def _later(mine: Table, theirs: Table, most: int) -> Iterator[NDArray[Any]]:
+    """Copies of `theirs`, oldest first and at most `most` at a time, without those for which `mine`
+    has no room."""
     rows = theirs.records[: theirs.state[USED]]
-    rows = rows[np.argsort(rows["last"], kind="stable")]
-    known = mine.records[: mine.state[USED]]
-    new = ~np.isin(rows["key"], known["key"])
-    surplus = len(known) + int(new.sum()) - len(mine.records)
+    order = np.argsort(rows["last"], kind="stable")
+    if mine.state[USED] + len(rows) > len(mine.records):
+        order = order[_has_room(mine, rows["key"], rows["last"])[order]]
+    for start in range(0, len(order), most):
+        yield rows[order[start : start + most]]
+
+
+def _has_room(table: Table, keys: NDArray[Any], last: NDArray[Any]) -> NDArray[np.bool_]:
+    """Which of records with `keys` and `last` (m,) `table` has, or has room for when the latest
+    seen of all stay."""
+    known = table.records[: table.state[USED]]
+    new = ~np.isin(keys, known["key"])
+    surplus = len(known) + int(new.sum()) - len(table.records)
     if surplus <= 0:
-        return rows
-    seen = np.concatenate([known["last"], rows["last"][new]])
+        return np.ones(len(keys), np.bool_)
+    seen = np.concatenate([known["last"], last[new]])
     too_old = np.partition(seen, surplus - 1)[surplus - 1]
-    room: NDArray[Any] = rows[~new | (rows["last"] > too_old)]
-    return room
+    stays: NDArray[np.bool_] = ~new | (last > too_old)
+    return stays

@@ -152,6 +152,14 @@ def read_in(table, records):  # type: ignore[no-untyped-def]
 
 
 @kernel
+def put_in_order(table, slots):  # type: ignore[no-untyped-def]
+    """Make `slots` (used,), all that are in use, the order of being seen, the oldest first."""
+    table.state[NEWEST] = table.state[OLDEST] = _NOWHERE
+    for slot in slots:
+        _push(table, slot)
+
+
+@kernel
 def copy_known(source, target, keys):  # type: ignore[no-untyped-def]
     """Copy those records of `keys` (m,) that `source` holds into `target`, which has room for m."""
     for row in range(len(keys)):

@@ -28,6 +28,7 @@ from api_anomaly.service.lessons import LessonBook
 from api_anomaly.service.metrics import Metrics
 from api_anomaly.service.openapi import ENDPOINTS
 from api_anomaly.service.opinion import Opinion
+from api_anomaly.service.pages import give_back
 from api_anomaly.service.parts import Parts, parts_of
 from api_anomaly.service.refusals import FRAMEWORK_CODES, json_response
 from api_anomaly.service.retries import MOST_BYTES, Retries
@@ -100,6 +101,7 @@ def lifespan_of(
                 await parts.token_watch.start()
             await in_thread(parts.decoder.warm_up)
             await _load(parts)
+            await in_thread(give_back)
             parts.teaching.measure()
             tasks = [asyncio.create_task(parts.snapshots.run(parts.serving))]
             if parts.token_watch is not None:

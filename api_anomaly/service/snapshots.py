@@ -15,6 +15,7 @@ from api_anomaly.errors import AnomalyError, SnapshotRejected
 from api_anomaly.service.anomalies import Anomalies
 from api_anomaly.service.journal import Journal
 from api_anomaly.service.metrics import Metrics
+from api_anomaly.service.pages import give_back
 from api_anomaly.service.serving import Serving
 from api_anomaly.service.threads import in_thread, to_the_end
 from api_anomaly.vault.keys import SigningKeys
@@ -68,6 +69,8 @@ class Snapshots:
             self._wanted.clear()
             stopping = self._stopping
             await self.save(serving)
+            # What this took, and a training that wanted it.
+            await in_thread(give_back)
 
     def stop(self) -> None:
         """End `run` after one more snapshot. Not a cancellation, which would drop one half-way."""
@@ -112,6 +115,7 @@ class Snapshots:
 
     async def restored(self, feature_schema: str) -> Memory:
         """The kept memory if it fits the features, else an empty one."""
+        await in_thread(give_back)  # what loading the model took, before the memory takes more
         try:
             snapshot = await in_thread(
                 read_snapshot, self._path, feature_schema, self._entities, self._keys

@@ -14,7 +14,7 @@ The seal is keyed like the models': whoever can change what the service remember
 import hmac
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +30,7 @@ from api_anomaly.errors import SnapshotRejected
 from api_anomaly.vault.durable import storing, sync_folder
 from api_anomaly.vault.keys import SigningKeys
 
+_Sections = Iterator[tuple[str, NDArray[Any]]]
 #: Names of sections that are not the memory's begin so.
 OTHER = "other."
 _MAGIC = b"api-anomaly memory 1\n"
@@ -148,20 +149,27 @@ def _read(file: IO[bytes], end: int, feature_schema: str, entities: int) -> Snap
     head = json.loads(file.readline())
     if head["memory_schema"] != Memory.schema or head["feature_schema"] != feature_schema:
         raise SnapshotRejected("The memory snapshot has the features of another release.")
-    sections = _sections(file, end)
-    memory = Memory.restore(sections, entities)
-    others = {name: array for name, array in sections.items() if name.startswith(OTHER)}
+    others: dict[str, NDArray[Any]] = {}
+    memory = Memory.restore(_memories(_sections(file, end), others), entities)
     return Snapshot(memory, float(head["created"]), others)
 
 
-def _sections(file: IO[bytes], end: int) -> Mapping[str, NDArray[Any]]:
-    sections: dict[str, NDArray[Any]] = {}
+def _memories(sections: _Sections, others: dict[str, NDArray[Any]]) -> _Sections:
+    """The memory's own of `sections`; those that are not go to `others`."""
+    for name, array in sections:
+        if name.startswith(OTHER):
+            others[name] = array
+        else:
+            yield name, array
+
+
+def _sections(file: IO[bytes], end: int) -> _Sections:
+    """Each section, read when it is asked for: a full memory is not held twice."""
     while file.tell() < end:
         head = json.loads(file.readline())
         if head:
             array = np.asarray(npy.read_array(file, allow_pickle=False))
-            sections[head["name"]] = array.view(_aligned(array.dtype)) if head["aligned"] else array
-    return sections
+            yield head["name"], array.view(_aligned(array.dtype)) if head["aligned"] else array
 
 
 def _aligned(dtype: np.dtype[Any]) -> np.dtype[Any]:

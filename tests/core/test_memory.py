@@ -4,6 +4,7 @@ from collections import OrderedDict
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -72,7 +73,7 @@ def test_who_was_forgotten_is_new_again() -> None:
 @settings(max_examples=25, deadline=None)
 def test_a_restored_memory_gives_the_rows_that_the_kept_one_gives(past: Logs, logs: Logs) -> None:
     memory = remembering(past, entities=100)
-    restored = Memory.restore(dict(memory.sections()), entities=100)
+    restored = Memory.restore(memory.sections(), entities=100)
     kept, again = contents(memory), contents(restored)
     for name in ("actors", "endpoints", "shared", "transitions"):
         assert kept[name] == again[name]
@@ -84,26 +85,73 @@ def test_a_restored_memory_gives_the_rows_that_the_kept_one_gives(past: Logs, lo
 def test_restoring_into_a_smaller_memory_keeps_the_latest_seen() -> None:
     logs = visitors(list(range(40)))
     whole = remembering(logs)
-    restored = Memory.restore(dict(whole.sections()), entities=16)
+    restored = Memory.restore(whole.sections(), entities=16)
     latest = {key for log in map(read, logs[-8:]) for key in (log.user, log.address)}
     assert set(newest_first(restored.state.actors)) == latest
     assert_sound(restored.state.actors)
 
 
+@given(st.permutations(range(12)), st.integers(1, 9), st.integers(16, 60))
+@settings(max_examples=30, deadline=None)
+def test_sections_in_any_order_and_of_any_size_restore_the_same(
+    order: list[int], size: int, entities: int
+) -> None:
+    whole = remembering(visitors(list(range(25))))
+    pieces = [
+        (f"{name}.{start}", rows[start : start + size])
+        for name, rows in whole.sections()
+        for start in range(0, len(rows), size)
+        if name.startswith("actors")
+    ]
+    pieces = sorted(pieces, key=lambda piece: order[int(piece[0].split(".")[1]) % 12])
+    rest = [section for section in whole.sections() if not section[0].startswith("actors")]
+    restored = Memory.restore(pieces + rest, entities)
+    seen = [newest_first(memory.state.actors) for memory in (whole, restored)]
+    last = [record(whole.state.actors, key)["last"] for key in seen[1]]
+    assert last == sorted(last, reverse=True)  # a user and its address are seen at one time
+    assert set(seen[1][: entities // 2 * 2]) == set(seen[0][: entities // 2 * 2])
+    assert_sound(restored.state.actors)
+
+
+def test_an_actor_that_moved_while_its_memory_was_kept_is_restored_once() -> None:
+    early, late = remembering(visitors([1, 2])), remembering(visitors([1], LATER))
+    (_, old), *rest = early.sections()
+    (_, new), *_ = late.sections()
+    for sections in (
+        [("actors.0", old), ("actors.1", new)],
+        [("actors.0", new), ("actors.1", old)],
+    ):
+        restored = Memory.restore([*sections, *rest], 16)
+        assert restored.entities["actors"] == 4
+        assert record(restored.state.actors, new[0]["key"])["last"] == LATER
+        assert new[0]["key"] in newest_first(restored.state.actors)[:2]
+        assert_sound(restored.state.actors)
+
+
+def test_what_is_no_whole_memory_is_not_restored() -> None:
+    sections = list(Memory.empty(16).sections())
+    with pytest.raises(ValueError, match="transitions"):
+        Memory.restore(sections[:1])
+    with pytest.raises(ValueError, match="no section of a memory: shared"):
+        Memory.restore([*sections, sections[0]])
+    with pytest.raises(ValueError, match=r"no section of a memory: thing\.0"):
+        Memory.restore([("thing.0", np.zeros(3)), *sections])
+
+
 def test_an_empty_memory_is_kept_and_restored() -> None:
     sections = dict(Memory.empty(16).sections())
     assert set(sections) == {"shared", "transitions"}
-    assert Memory.restore(sections, 16).entities == {"actors": 0, "endpoints": 0}
+    assert Memory.restore(sections.items(), 16).entities == {"actors": 0, "endpoints": 0}
 
 
 def test_sections_come_in_bounded_chunks_that_later_logs_do_not_change() -> None:
-    many = Memory.empty(200_000)
-    names = range(70_000)
+    many = Memory.empty(50_000)
+    names = range(20_000)
     logs = [plain(START + i, user_id=f"u{i}", ip_address=None) for i in names]
     observe(many, columns(logs))
     sections = dict(many.sections())
     chunks = [section for name, section in sections.items() if name.startswith("actors.")]
-    assert [len(chunk) for chunk in chunks] == [65_536, 65_536, 8_928]
+    assert [len(chunk) for chunk in chunks] == [16_384, 16_384, 7_232]
     before = {name: section.tobytes() for name, section in sections.items()}
     observe(many, columns(logs[:100]))
     assert {name: section.tobytes() for name, section in sections.items()} == before
