@@ -119,7 +119,7 @@ def fit(
         raise TooFewLogs(f"Training needs at least {MINIMUM_LOGS} logs, got {len(columns)}.")
     order = columns.in_time_order()
     columns = columns.take(order)
-    memory, entities = Memory.empty(options.memory_entities), options.memory_entities
+    memory = Memory.empty(entities := options.memory_entities)
     cut = min(len(order) - 1, max(1, round(len(order) * (1.0 - options.test_size))))
     cold = int(_COLD * cut)
     history, seed = columns.between(cold, cut), options.seed
@@ -144,8 +144,7 @@ def fit(
     of = evidence[cold:], past[1], options.alert_budget, len(rows) - cut, doubts
     until = learnt.until if learnt is not None and ranker is not None else -np.inf
     model = replace(model, calibration=Calibration.of(*of), learnt_until=until)
-    model = model.explainable(rows[:cut])
-    return Fitted(model, memory, _facts(model, evidence, order, cut))
+    return Fitted(model.explainable(rows[:cut]), memory, _facts(model, evidence, order, cut))
 
 
 def _uncalibrated(
