@@ -22,6 +22,7 @@ _RUNGS_A_DECADE = 16
 #: of 0.01; at a twentieth, a real blog with attacks in its history got 0.1 of it.
 _ACTOR_LOGS, _ACTOR_SHARE = 5, 0.02
 _MOST_FLAGGED = 5.0  # times the budget
+_MOST_DOUBTED = 4.0  # times that, with those who are doubted
 _LEAST_RISE = 1e-9  # between values that are all but equal, so that a slope stays finite
 _RISK_DECADES = 6.0  # a tail probability of 1e-6 is risk 100
 
@@ -103,8 +104,9 @@ class Calibration(NamedTuple):
 
         Beyond any point an actor counts five times at most, or for a fiftieth of what should lie
         beyond it, or once where its logs are `doubted` (n,); or as many times more as are needed
-        for neither all logs nor the held out ones to be flagged at five times the budget. Capping
-        thins the middle of the ladder, so the slope beyond its end is the steeper of both.
+        for neither all logs nor the held out ones to be flagged at five times the budget, and with
+        the doubted ones at twenty times. Capping thins the middle of the ladder, so the slope
+        beyond its end is the steeper of both.
         """
         late = slice(-held_out if held_out else None, None)
         doubted = np.zeros(len(evidence), np.bool_) if doubted is None else doubted
@@ -118,8 +120,10 @@ class Calibration(NamedTuple):
         while True:
             ladder = _capped_ladder(ascending, ranks, least)
             found = cls(ladder._replace(slope=max(ladder.slope, whole.slope)), budget)
-            over = (evidence > found.threshold()) & ~doubted
-            flagged = max(float(over.mean()), float(over[late].mean()))
+            over = evidence > found.threshold()
+            sure = over & ~doubted
+            flagged = max(float(sure.mean()), float(sure[late].mean()))
+            flagged = max(flagged, float(over.mean()) / _MOST_DOUBTED)
             if flagged <= _MOST_FLAGGED * budget or least >= len(evidence):
                 return found
             least *= 2

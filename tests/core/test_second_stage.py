@@ -85,6 +85,12 @@ def test_many_logs_that_look_like_attacks_are_doubted_with_their_visits() -> Non
     assert found[~hostile].mean() < 0.02
 
 
+def test_in_its_first_days_nothing_is_doubted() -> None:
+    rows, actors, time, hostile = history(attacker_days=4)
+    looks = odds(rows, actors, hostile)
+    assert not doubted(looks, actors, actors, time / 3.0).any()
+
+
 def test_few_of_them_are_a_teams_own_oddities_and_a_regulars_are_never_doubted() -> None:
     rows, actors, time, hostile = history(attacker_days=1)
     assert hostile.mean() < 0.02
