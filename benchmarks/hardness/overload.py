@@ -44,7 +44,7 @@ def _measure(service: Service, logs: Sequence[Any], size: int, seconds: float) -
     bodies = [encoded({"logs": logs[start : start + size]}) for start in starts]
     requests = [request_bytes(body, TOKEN) for body in bodies]
     rate(service.port, requests, 1.0)  # warm
-    capacity = rate(service.port, requests, 3.0)
+    capacity, _ = rate(service.port, requests, 3.0)
     before = load(service.port, requests, 0.5 * capacity, seconds / 2)
     used, started = service.processor(), time.perf_counter()
     during = load(service.port, requests, OVERLOAD * capacity, seconds)

@@ -1,6 +1,5 @@
 """What is measured, each in a process of its own, and the process that loads them."""
 
-import json
 import multiprocessing
 import shutil
 import time
@@ -17,6 +16,7 @@ from api_anomaly.vault.keys import SigningKeys
 from benchmarks.hardness.openloop import load
 from benchmarks.hardness.service import ROOT, TOKEN, Service
 from benchmarks.speed.echo import Body
+from benchmarks.speed.history import parts
 from benchmarks.speed.load import rate, request_bytes
 
 P = ParamSpec("P")
@@ -26,6 +26,8 @@ T = TypeVar("T")
 _KEY = "a-signing-key-for-the-benchmark"
 KEYS = SigningKeys([_KEY])
 TRAINING_LOGS = 15_000
+#: Bodies that are sent before they come round again, and logs in them.
+_MOST_BODIES, _MOST_BODY_LOGS = 30_000, 200_000
 
 
 class Uvicorn(Service):
@@ -100,10 +102,10 @@ class Run:
         return Service(folder, LOG_LEVEL="WARNING", MODEL_SIGNING_KEY=_KEY, **environ)
 
     def bodies(self, size: int) -> list[bytes]:
-        """Bodies of `size` fresh logs each."""
-        logs = self.fresh
-        starts = range(0, min(len(logs) - size + 1, 4_000), size)
-        return [json.dumps({"logs": logs[start : start + size]}).encode() for start in starts]
+        """Bodies of `size` logs each: the simulated days once more on later dates, so that time
+        goes on as it does for a service. They come round again only after many seconds."""
+        count = min(_MOST_BODIES, _MOST_BODY_LOGS // size)
+        return list(parts(self.logs, count * size, size, first=len(self.logs)))
 
     def requests(self, size: int) -> list[bytes]:
         """The same, as requests of HTTP."""

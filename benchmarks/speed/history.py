@@ -11,9 +11,9 @@ def history(logs: Sequence[dict[str, Any]], count: int) -> bytes:
     return b'{"logs":[' + b",".join(_texts(logs, count)) + b"]}"
 
 
-def parts(logs: Sequence[dict[str, Any]], count: int, size: int) -> Iterator[bytes]:
-    """The same logs in bodies of `size`, the last one smaller."""
-    texts = list(_texts(logs, count))
+def parts(logs: Sequence[dict[str, Any]], count: int, size: int, first: int = 0) -> Iterator[bytes]:
+    """The same logs from the `first` on in bodies of `size`, the last one smaller."""
+    texts = list(_texts(logs, first + count))[first:]
     for start in range(0, count, size):
         yield b'{"logs":[' + b",".join(texts[start : start + size]) + b"]}"
 

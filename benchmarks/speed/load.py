@@ -17,9 +17,14 @@ def request_bytes(body: bytes, token: str, path: str = "/detect") -> bytes:
 
 
 def rate(
-    port: int, requests: Sequence[bytes], seconds: float, connections: int = CONNECTIONS
-) -> float:
-    """Requests a second that were answered with 200. Raises RuntimeError for any other answer."""
+    port: int,
+    requests: Sequence[bytes],
+    seconds: float,
+    connections: int = CONNECTIONS,
+    first: int = 0,
+) -> tuple[float, int]:
+    """Requests a second that were answered with 200, from the `first` on and round again, and how
+    many. Raises RuntimeError for any other answer."""
     sockets = [socket.create_connection(("127.0.0.1", port)) for _ in range(connections)]
     try:
         for connection in sockets:
@@ -27,11 +32,11 @@ def rate(
         done, started = 0, time.perf_counter()
         while time.perf_counter() - started < seconds:
             for i, connection in enumerate(sockets):
-                connection.sendall(requests[(done + i) % len(requests)])
+                connection.sendall(requests[(first + done + i) % len(requests)])
             for connection in sockets:
                 _answered(connection)
             done += len(sockets)
-        return done / (time.perf_counter() - started)
+        return done / (time.perf_counter() - started), done
     finally:
         for connection in sockets:
             connection.close()

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from time import perf_counter
 from typing import NamedTuple
 
 from benchmarks.hardness.service import Service
@@ -64,12 +63,15 @@ def _contenders(run: Run) -> Iterator[dict[str, Service]]:
 def _turns(run: Run, services: Mapping[str, Service], size: int) -> Turns:
     bodies, requests = run.bodies(size), run.requests(size)
 
+    sent = {service.port: 0 for service in services.values()}
+
     def loaded(service: Service, connections: int) -> Callable[[float], Turn]:
         def turn(seconds: float) -> Turn:
-            used, started = service.processor(), perf_counter()
-            result = run.load.do(rate, service.port, requests, seconds, connections)
-            busy, took = service.processor() - used, perf_counter() - started
-            return Turn(result, busy / (took * result), busy / took)
+            used, first = service.processor(), sent[service.port]
+            result, done = run.load.do(rate, service.port, requests, seconds, connections, first)
+            sent[service.port] += done
+            busy = service.processor() - used
+            return Turn(result, busy / done, busy / done * result)
 
         return turn
 
