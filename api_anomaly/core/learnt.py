@@ -2,14 +2,15 @@
 
 A verdict is on one log, but it speaks of what its user (without one: its address) did around it:
 the logs of that user within a day that are like the judged one (`NEAR`) share the verdict. With the
-judged behaviours themselves they join the attacks' side or the own side of the second stage, where
-nothing else is changed by them: no threshold, no forest, no memory.
+judged behaviours themselves they join the attacks' side or the own side of the second stage. Forest
+and memory stay as they would be; the threshold follows from what the second stage then thinks.
 
 Each user has one voice on its side, however often it was judged and however many logs it sent, and
 all voices of a side together have a bounded share: so nobody can teach the model that an attack is
-ordinary by being judged ordinary often.
+ordinary by being judged ordinary often. Where thousands of users were judged, each is drawn by lot.
 """
 
+import math
 from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
@@ -21,6 +22,9 @@ from api_anomaly.core.reasons import Scaler
 #: Seconds before and after a judged log within which its user's logs may share the verdict, and
 #: the distance (see `feedback.NEAR`) up to which they do.
 _AROUND, _NEAR = 86_400.0, 1.0
+#: Verdicts on one user that speak, the last ones given, and of its logs around how many are looked
+#: at: a key of half the traffic may be judged often.
+_OF_USER, _LOOKED_AT = 20, 5_000
 _MOST_APART = 3.0  # of one behaviour, as in `feedback`
 #: Share of a side that a user's voice gets, and that all of them get at most.
 _VOICE, _MOST_HARMLESS, _MOST_HOSTILE = 0.0075, 0.15, 0.1
@@ -36,11 +40,10 @@ class Side(NamedTuple):
     share: float
 
     def drawn(self, size: int, rng: np.random.Generator) -> NDArray[np.float32]:
-        """The rows for a side of `size`: its share of them, with replacement."""
-        count = int(self.share * size)
-        return (
-            self.rows[rng.choice(len(self.rows), count, p=self.chance)] if count else self.rows[:0]
-        )
+        """The rows for a side of `size`: its share of them, at least one, with replacement."""
+        if len(self.rows) == 0:
+            return self.rows
+        return self.rows[rng.choice(len(self.rows), math.ceil(self.share * size), p=self.chance)]
 
 
 class Learnt(NamedTuple):
@@ -65,9 +68,10 @@ class Learnt(NamedTuple):
         """From `lessons` (m,) of `LESSON`, the last given last, and n logs: `rows` (n, d), `actors`
         (n,) and `time` (n,) in Unix seconds.
 
-        O(n log n), and a distance for each log of a judged user within a day of the judged one.
+        O(n log n), and a distance for each log of a judged user within a day of the judged one, or
+        for every second, third ... where there are thousands.
         """
-        lessons = latest(lessons)
+        lessons = _last_of_each(latest(lessons))
         order = np.argsort(actors, kind="stable")
         ordered = actors[order]
         marks = {verdict: np.zeros(len(rows), np.bool_) for verdict in (False, True)}
@@ -76,6 +80,7 @@ class Learnt(NamedTuple):
             first, end = (np.searchsorted(ordered, lesson["user"], side) for side in _SIDES)
             own = order[first:end]
             around = own[np.abs(time[own] - lesson["time"]) <= _AROUND]
+            around = around[:: 1 + len(around) // _LOOKED_AT]
             away = rows[around] - lesson["row"]
             apart = np.minimum(_MOST_APART, np.maximum(away * above, -away * below))
             alike = np.sqrt((apart * apart).mean(axis=1)) < _NEAR
@@ -89,6 +94,15 @@ class Learnt(NamedTuple):
             cleared,
             float(lessons["given"].max(initial=-np.inf)),
         )
+
+
+def _last_of_each(lessons: NDArray[Any]) -> NDArray[Any]:
+    """Of `lessons` (m,) the last `_OF_USER` of each user."""
+    late = lessons[::-1]
+    order = np.argsort(late["user"], kind="stable")
+    _, counts = np.unique(late["user"], return_counts=True)
+    place = np.arange(len(late)) - np.repeat(np.cumsum(counts) - counts, counts)
+    return late[np.sort(order[place < _OF_USER])][::-1]
 
 
 def _side(

@@ -90,7 +90,9 @@ def second_stage(
     )
     if learnt is not None:
         weight[learnt.cleared[start : len(history)]] = 1.0
-        weight[learnt.guilty[start : len(history)]] = 0.0
+        guilty = learnt.guilty[start : len(history)]
+        # Where verdicts leave no own traffic at all, there is nothing else to tell attacks from.
+        weight[guilty & ~guilty.all()] = 0.0
     return Ranker.train(own, actors, weight, rehearsals, seed, learnt, apart)
 
 

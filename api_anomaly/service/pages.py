@@ -10,11 +10,12 @@ import re
 from contextlib import suppress
 from pathlib import Path
 
-#: A mapping of LLVM in /proc/self/smaps that cannot be written, down to how much of it ever was.
+#: The mappings of LLVM in /proc/self/smaps that cannot be written, each up to its swapped pages.
 _LIBRARY = re.compile(
-    r"^([0-9a-f]+)-([0-9a-f]+) r-[x-]p .*/libllvmlite\.so\n(?:\w+:.*\n)*?Anonymous: +(\d+) kB$",
-    re.MULTILINE,
+    rb"^([0-9a-f]+)-([0-9a-f]+) r-[x-]p [^\n]*/libllvmlite\.so\n((?:\w+:[^\n]*\n)*)", re.MULTILINE
 )
+#: Pages that are no longer those of the file: where the loader has put addresses in.
+_OWN = re.compile(rb"^(?:Anonymous|Swap): +(\d+) kB", re.MULTILINE)
 _DONT_NEED = 4  # MADV_DONTNEED of Linux
 
 
@@ -23,8 +24,15 @@ def give_back() -> None:
     with suppress(OSError, AttributeError):
         c = ctypes.CDLL(None)
         c.malloc_trim(ctypes.c_size_t(0))
-        for first, end, written in _LIBRARY.findall(Path("/proc/self/smaps").read_text()):
-            # Where the loader has put addresses in, the file does not have what was written.
-            if written == "0":
-                start, size = int(first, 16), int(end, 16) - int(first, 16)
-                c.madvise(ctypes.c_void_p(start), ctypes.c_size_t(size), _DONT_NEED)
+        for start, size in clean(Path("/proc/self/smaps").read_bytes()):
+            c.madvise(ctypes.c_void_p(start), ctypes.c_size_t(size), _DONT_NEED)
+
+
+def clean(smaps: bytes) -> list[tuple[int, int]]:
+    """Where LLVM is mapped that cannot be written and never was, as starts and sizes; nothing is
+    sure without both counts of its own pages."""
+    return [
+        (int(first, 16), int(end, 16) - int(first, 16))
+        for first, end, counts in _LIBRARY.findall(smaps)
+        if _OWN.findall(counts) == [b"0", b"0"]
+    ]

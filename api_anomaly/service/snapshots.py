@@ -66,11 +66,12 @@ class Snapshots:
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._seconds):
                     await self._wanted.wait()
+            trained = self._wanted.is_set()
             self._wanted.clear()
             stopping = self._stopping
             await self.save(serving)
-            # What this took, and a training that wanted it.
-            await in_thread(give_back)
+            if trained and not stopping:  # a training wanted it, and took much
+                await in_thread(give_back)
 
     def stop(self) -> None:
         """End `run` after one more snapshot. Not a cancellation, which would drop one half-way."""

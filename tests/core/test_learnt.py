@@ -86,6 +86,28 @@ def test_all_verdicts_of_a_side_have_a_bounded_share() -> None:
     assert len(drawn) == 150
 
 
+def test_even_one_voice_on_a_small_stage_is_heard() -> None:
+    rows, actors, time, scaler = ordinary(60)
+    learnt = Learnt.of(lesson(rows[0], 77), rows, actors, time, scaler)
+    assert len(learnt.harmless.drawn(50, np.random.default_rng(0))) == 1
+
+
+def test_of_a_user_judged_often_the_last_verdicts_speak() -> None:
+    rows, actors, time, scaler = ordinary()
+    old = [lesson(rows[i] + 9.0, 77) for i in range(30)]
+    new = [lesson(rows[i], 77) for i in range(20)]
+    learnt = Learnt.of(np.concatenate(old + new), rows, actors, time, scaler)
+    assert {row.tobytes() for row in learnt.harmless.rows} == {row.tobytes() for row in rows[:20]}
+
+
+def test_a_key_of_all_the_traffic_is_looked_at_here_and_there() -> None:
+    rows, actors, time, scaler = ordinary(20_000)
+    actors[:], time = 5, np.sort(time / 20.0)
+    rows[:] = rows[0]
+    learnt = Learnt.of(lesson(rows[0], 5, time[10_000]), rows, actors, time, scaler)
+    assert 4_000 <= learnt.cleared.sum() <= 5_000
+
+
 def test_a_side_without_verdicts_draws_nothing() -> None:
     rows, actors, time, scaler = ordinary()
     learnt = Learnt.of(np.zeros(0, LESSON), rows, actors, time, scaler)
@@ -150,3 +172,14 @@ def test_a_verdict_that_was_learnt_votes_no_more_and_a_later_one_does(
     assert len(feedback.votes.rows) == 1 and len(feedback.own.rows) == 2
     heard = feedback.heard(np.array([9.0]), row[None], np.array([99], np.uint64))
     assert heard[0] < 9.0
+
+
+def test_a_team_whose_every_log_was_judged_an_attack_can_still_train() -> None:
+    alone = [log | {"user_id": "one", "ip_address": "10.0.0.1"} for log in traffic(300, users=1)]
+    history = columns(alone)
+    seen = observe(fit(history, OPTIONS).memory, history, remember=False)
+    user = int(actor_keys(history)[0])
+    verdicts = [
+        lesson(seen.rows[i], user, float(history.time[i]), hostile=True) for i in range(0, 300, 15)
+    ]
+    assert fit(history, OPTIONS, lessons=np.concatenate(verdicts)).model.learnt_until <= 1.0

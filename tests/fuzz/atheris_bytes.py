@@ -9,6 +9,10 @@ from tempfile import TemporaryDirectory
 
 import atheris
 
+# Kernels are imported before: Numba cannot compile what Atheris has instrumented.
+import api_anomaly.core.memory
+import api_anomaly.scan.bodies  # noqa: F401
+
 with atheris.instrument_imports(include=["api_anomaly"]):
     from api_anomaly.errors import AnomalyError
     from api_anomaly.service.auth import bearer_token
@@ -95,6 +99,7 @@ def main() -> None:
         except AnomalyError as error:
             assert error.code and str(error)
 
+    one(b'{"logs":[]}')  # a kernel that has to be compiled would pass for a hang
     atheris.Setup(sys.argv, one)
     atheris.Fuzz()
 
