@@ -8,8 +8,9 @@ and why.
     history   -> scan, or service.schemas -> Columns -> the same behaviours  -> X -> fit -> vault
     (signed files) -> served model
 
-Import law (checked by scripts/check): ``service > vault > scan > core > compiled > errors``, each
-imports only to its right; ``rules`` stands beside core and imports nothing of the others. Training
+Import law (checked by scripts/check): ``service > vault > scan > core > compiled > absent >
+errors``, each imports only to its right; ``rules`` stands beside core and imports nothing of the
+others. Training
 and serving call the same behaviours, so a feature has one definition and no skew is possible. A log
 is scored against the past, then joins it.
 """
