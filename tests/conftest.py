@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
+from hypothesis import settings
 import uvicorn
 
 from api_anomaly.core.columns import Columns, columns_of
@@ -20,6 +21,10 @@ from api_anomaly.service.settings import Settings
 from api_anomaly.service.wire import Wire
 from api_anomaly.vault.keys import SigningKeys
 from api_anomaly.vault.manifest import Facts
+
+# No test is timed: on a shared machine the same example takes a millisecond or half a second.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 TOKEN = "a-token-of-the-tests"
 START = 1_700_000_000.0
