@@ -6,6 +6,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -183,20 +185,26 @@ def test_what_another_process_wrote_is_not_written_over(path: Path, keys: Signin
     assert times(FeedbackFile(path, keys).read()[0]) == [0, 1]
 
 
+@contextmanager
+def no_file_beyond(size: int) -> Iterator[None]:
+    """A limit on the size of files, as a full disk would: the kernel takes a part and no more."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, before)
+
+
 def test_what_is_added_after_a_rewrite_that_failed_comes_back_with_what_was_there(
     path: Path, keys: SigningKeys
 ) -> None:
     file = FeedbackFile(path, keys)
     file.append([record(0), record(1)])
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    try:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
-        with pytest.raises(StorageFailed):
-            file.replace([record(1)])
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-        signal.signal(signal.SIGXFSZ, before)
+    with no_file_beyond(100), pytest.raises(StorageFailed):
+        file.replace([record(1)])
     file.append([record(2)])
     kept, damaged = FeedbackFile(path, keys).read()
     assert times(kept) == [0, 1, 2] and not damaged
@@ -218,18 +226,10 @@ def test_a_file_that_could_not_be_read_is_never_written_over(path: Path, keys: S
 def test_a_write_that_fails_half_way_is_cut_off_and_can_be_tried_again(
     path: Path, keys: SigningKeys
 ) -> None:
-    """A limit on the size of files, as a full disk would: the kernel takes a part and no more."""
     file = FeedbackFile(path, keys)
     file.append([record(0)])
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    try:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 100, hard))
-        with pytest.raises(StorageFailed):
-            file.append([record(1)])
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-        signal.signal(signal.SIGXFSZ, before)
+    with no_file_beyond(path.stat().st_size + 100), pytest.raises(StorageFailed):
+        file.append([record(1)])
     file.append([record(2)])
     kept, damaged = FeedbackFile(path, keys).read()
     assert times(kept) == [0, 2] and not damaged
