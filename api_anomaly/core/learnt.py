@@ -26,9 +26,9 @@ _AROUND, _NEAR = 86_400.0, 1.0
 #: at: a key of half the traffic may be judged often.
 _OF_USER, _LOOKED_AT = 20, 5_000
 _MOST_APART = 3.0  # of one behaviour, as in `feedback`
-#: Share of a side that a user's voice gets, and that all of them get at most. At the recall of tuned
-#: rules, per entity, after twenty verdicts on four simulated fortnights without attacks, false alarms
-#: fell by 90.3 % where the harmless had up to 0.15, by 93.2 % at 0.04, and by 96.4 % without verdicts.
+#: Share of a side that a user's voice gets, and that all of them get at most. After 20 verdicts on
+#: four simulated fortnights without attacks, false alarms per entity at the recall of tuned rules
+#: fell by 90.3 % where the harmless had up to 0.15, by 93.2 % at 0.04; without verdicts by 96.4 %.
 _VOICE, _MOST_HARMLESS, _MOST_HOSTILE = 0.0075, 0.04, 0.1
 _SIDES: tuple[Literal["left"], Literal["right"]] = ("left", "right")
 
