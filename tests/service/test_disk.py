@@ -17,11 +17,25 @@ import pytest
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="mounting and other users need root")
 
 
-def failures(client: httpx.Client) -> dict[str, float]:
-    """storage_failures_total by what failed."""
+def counted(client: httpx.Client, metric: str) -> dict[str, float]:
+    """The counts of `metric` by its one label."""
     lines = client.get("/metrics").text.splitlines()
-    found = (line.rsplit(" ", 1) for line in lines if line.startswith("storage_failures_total{"))
+    found = (line.rsplit(" ", 1) for line in lines if line.startswith(metric + "{"))
     return {name.split('"')[1]: float(value) for name, value in found}
+
+
+def failures(client: httpx.Client) -> dict[str, float]:
+    """By what could not be stored."""
+    return counted(client, "storage_failures_total")
+
+
+def snapshots(client: httpx.Client) -> dict[str, float]:
+    """By how they ended."""
+    return counted(client, "snapshots_total")
+
+
+def wait_until(reached: Callable[[], bool]) -> None:
+    assert any(reached() for _ in range(20_000))
 
 
 def codes(journal: Path) -> set[str]:
@@ -30,10 +44,10 @@ def codes(journal: Path) -> set[str]:
 
 
 @contextmanager
-def small_disk(folder: Path) -> Iterator[None]:
-    """A disk of one megabyte at `folder`."""
+def small_disk(folder: Path, size: str = "1m") -> Iterator[None]:
+    """A disk of this `size` at `folder`; into 1m no memory fits."""
     folder.mkdir(exist_ok=True)
-    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
     if subprocess.run(mount, capture_output=True).returncode:
         pytest.skip("no tmpfs can be mounted here")
     try:
@@ -76,20 +90,27 @@ def assert_refused_but_serving(
 @needs_root
 def test_a_full_disk(serve, logs, tmp_path: Path) -> None:
     models = tmp_path / "models"
-    with small_disk(models), serve(snapshot_seconds=0.05, forest_trees=5) as client:
+    with small_disk(models, "32m"), serve(forest_trees=5, memory_entities=100) as client:
         version = client.post("/train", json={"logs": logs(100)}).json()["model_version"]
-        with open(models / "ballast", "wb") as ballast:
+        wait_until(lambda: snapshots(client)["success"] > 0)  # none is at work beside the ballast
+        with open(models / "ballast", "wb", buffering=0) as ballast:
             with pytest.raises(OSError):
                 while True:
                     ballast.write(b"x" * 65_536)
-                    ballast.flush()
         assert_refused_but_serving(client, version, logs, "the disk is full")
-        for _ in range(20_000):
-            if failures(client)["memory"]:
-                break
-        assert failures(client)["memory"] > 0
         (models / "ballast").unlink()
         assert client.post("/train", json={"logs": logs(100)}).status_code == 200
+    assert "storage_failed" in codes(tmp_path / "logs" / "journal.log")
+
+
+@needs_root
+def test_a_disk_too_small_for_the_memory(serve, logs, tmp_path: Path) -> None:
+    with small_disk(tmp_path / "models"), serve(forest_trees=5) as client:
+        version = client.post("/train", json={"logs": logs(100)}).json()["model_version"]
+        wait_until(lambda: failures(client)["memory"] > 0)
+        assert snapshots(client) == {"success": 0, "failed": 1}
+        assert client.get("/status").json()["model_version"] == version
+        assert client.post("/detect", json={"logs": logs(3)}).status_code == 200
     assert "storage_failed" in codes(tmp_path / "logs" / "journal.log")
 
 
