@@ -13,8 +13,10 @@ teach away an attack by being judged often.
 
 **Everybody else's.** Lessons vote on logs that lie near them, by at most `MOST_SHIFT` together and
 a user's lessons with one voice together. Only logs that are rare already are voted on. Once the
-model has learnt from a lesson in a training (see `learnt`), which is worth more, it has no vote any
-more: nothing counts twice.
+model has learnt from a true positive in a training (see `learnt`), which is worth more, that has no
+vote any more. False positives go on to vote, for a training learns little tolerance from them: on
+ten simulated fortnights without attacks, false alarms per entity at the recall of tuned rules were
+108 of 4,351 after 20 verdicts and 154 after 100 where they fell silent, and 99 and 89 as it is.
 
 What else was tried: a ridge regression on the behaviours (needed a hundred verdicts), trees boosted
 on top of the evidence (worse than no verdicts).
@@ -106,8 +108,8 @@ class Feedback(NamedTuple):
         evidence = model.evidence(np.ascontiguousarray(lessons["row"]))
         # A ratio to the spread is meant; a product is several times faster in the kernel.
         below, above = (1.0 / distance for distance in model.scaler.spread())
-        new = lessons["given"] > model.learnt_until
-        votes = _by_user(lessons[new], evidence[new], _VOTES_OF_USER, VOTING_LESSONS)
+        vote = (lessons["given"] > model.learnt_until) | ~lessons["hostile"]
+        votes = _by_user(lessons[vote], evidence[vote], _VOTES_OF_USER, VOTING_LESSONS)
         return cls(
             _by_user(lessons, evidence, OWN_LESSONS, len(lessons)),
             votes,

@@ -11,6 +11,7 @@ from api_anomaly.core.detector import FitOptions, Fitted, fit
 from api_anomaly.core.feedback import Feedback
 from api_anomaly.core.learnt import Learnt, Side
 from api_anomaly.core.lessons import LESSON, lessons_of
+from api_anomaly.core.model import Model
 from api_anomaly.core.reasons import Scaler
 from tests.core.streams import columns, traffic
 
@@ -62,34 +63,74 @@ def test_a_log_judged_both_ways_by_verdicts_on_its_like_is_no_own_traffic() -> N
     assert learnt.guilty[10] and not learnt.cleared[10]
 
 
+def unlike(n: int) -> Any:
+    """Behaviours of which no two are alike."""
+    return np.random.default_rng(6).normal(3.0, 30.0, (n, WIDTH)).astype(np.float32)
+
+
+def learnt_of(verdicts: list[Any]) -> Learnt:
+    """From verdicts on users of whom the history has no log."""
+    return Learnt.of(np.concatenate(verdicts), *ordinary())
+
+
 @pytest.mark.parametrize("hostile", [False, True])
 def test_a_user_has_one_voice_however_often_it_was_judged_and_however_much_it_sent(
     hostile: bool,
 ) -> None:
     rows, actors, time, scaler = ordinary()
-    once = [lesson(rows[0], 77, hostile=hostile)]
+    once = [lesson(unlike(1)[0] + 0.01 * i, 77, hostile=hostile) for i in range(10)]
     often = [lesson(rows[i], int(actors[i]), time[i], hostile) for i in np.flatnonzero(actors == 3)]
     learnt = Learnt.of(np.concatenate(once + often), rows, actors, time, scaler)
     side = learnt.hostile if hostile else learnt.harmless
-    quiet = (side.rows == rows[0]).all(axis=1)
     assert len(often) > 200
-    assert side.chance[quiet].sum() == pytest.approx(0.5)
-    assert side.share == pytest.approx(2 * 0.0075)
+    assert side.chance[:10].sum() == pytest.approx(0.5)
+    assert learnt.hostile.share == pytest.approx(0.02 if hostile else 0.0)
+
+
+def test_users_judged_for_the_same_share_a_voice() -> None:
+    row, apart = ordinary()[0][0], unlike(9)
+    campaign = [lesson(row + 0.01 * i, 100 + i % 30, hostile=True) for i in range(300)]
+    assert learnt_of(campaign).hostile.share == pytest.approx(0.01)
+    others = [lesson(apart[i] + 0.01 * j, i, hostile=True) for i in range(9) for j in range(10)]
+    assert learnt_of(campaign + others).hostile.share == pytest.approx(0.1)
+    mixed = learnt_of(campaign + others[:10]).hostile
+    assert mixed.share == pytest.approx(0.02)
+    assert mixed.chance[-10:].sum() == pytest.approx(0.5)
+
+
+def test_hundreds_of_users_judged_for_the_same_share_a_voice_too() -> None:
+    row = ordinary()[0][0]
+    campaign = [lesson(row + 1e-4 * i, i // 10, hostile=True) for i in range(12_000)]
+    assert learnt_of(campaign).hostile.share == pytest.approx(0.01, rel=0.01)
+
+
+def test_a_user_of_few_logs_has_a_part_of_a_voice() -> None:
+    one, three = unlike(2)
+    few = [lesson(one, 1, hostile=True)]
+    few += [lesson(three + 0.01 * i, 2, hostile=True) for i in range(3)]
+    side = learnt_of(few).hostile
+    assert side.share == pytest.approx(0.01 * (0.1 + 0.3))
+    assert side.chance == pytest.approx([0.25, 0.25, 0.25, 0.25])
 
 
 def test_all_verdicts_of_a_side_have_a_bounded_share() -> None:
-    rows, actors, time, scaler = ordinary()
-    many = [lesson(rows[i], 1_000 + i, hostile=i % 2 == 0) for i in range(400)]
-    learnt = Learnt.of(np.concatenate(many), rows, actors, time, scaler)
+    rows = unlike(800)
+    learnt = learnt_of([lesson(row, i, hostile=i % 2 == 0) for i, row in enumerate(rows)])
     assert (learnt.hostile.share, learnt.harmless.share) == (0.1, 0.04)
-    drawn = learnt.harmless.drawn(1_000, np.random.default_rng(0))
-    assert len(drawn) == 40
+    assert len(learnt.harmless.drawn(1_000, np.random.default_rng(0))) == 40
+
+
+@pytest.mark.parametrize("attacks", [0, 1, 20])
+def test_the_harmless_have_no_more_of_a_side_than_the_confirmed_attacks(attacks: int) -> None:
+    learnt = learnt_of([lesson(row, i, hostile=i < attacks) for i, row in enumerate(unlike(220))])
+    assert learnt.harmless.share == learnt.hostile.share == pytest.approx(attacks * 0.001)
+    assert bool(len(learnt.harmless.drawn(1_000, np.random.default_rng(0)))) == bool(attacks)
 
 
 def test_even_one_voice_on_a_small_stage_is_heard() -> None:
     rows, actors, time, scaler = ordinary(60)
-    learnt = Learnt.of(lesson(rows[0], 77), rows, actors, time, scaler)
-    assert len(learnt.harmless.drawn(50, np.random.default_rng(0))) == 1
+    learnt = Learnt.of(lesson(rows[0], 77, hostile=True), rows, actors, time, scaler)
+    assert len(learnt.hostile.drawn(50, np.random.default_rng(0))) == 1
 
 
 def test_of_a_user_judged_often_the_last_verdicts_speak() -> None:
@@ -138,16 +179,25 @@ def judged(team: Fitted, logs: list[dict[str, Any]], hostile: bool) -> tuple[Any
     return lesson(seen.rows[worst], user, history.time[worst], hostile), seen.rows[worst]
 
 
-@pytest.mark.parametrize("hostile", [False, True])
-def test_a_training_moves_the_judged_pattern_the_way_of_the_verdict(
-    team: Fitted, logs: list[dict[str, Any]], hostile: bool
-) -> None:
-    verdict, row = judged(team, logs, hostile)
+def log_odds(model: Model, row: Any) -> float:
+    assert model.ranker is not None
+    return float(model.ranker.log_odds(row[None])[0])
+
+
+def test_a_training_moves_a_confirmed_attack_up(team: Fitted, logs: list[dict[str, Any]]) -> None:
+    verdict, row = judged(team, logs, hostile=True)
     taught = fit(columns(logs), OPTIONS, lessons=verdict).model
-    assert team.model.ranker is not None and taught.ranker is not None
-    before = float(team.model.ranker.log_odds(row[None])[0])
-    after = float(taught.ranker.log_odds(row[None])[0])
-    assert after > before if hostile else after < before
+    assert log_odds(taught, row) > log_odds(team.model, row)
+
+
+def test_a_training_moves_a_false_positive_down_beside_confirmed_attacks(
+    team: Fitted, logs: list[dict[str, Any]]
+) -> None:
+    verdict, row = judged(team, logs, hostile=False)
+    attacks = [lesson(row, i % 4, hostile=True) for i, row in enumerate(unlike(40))]
+    before = fit(columns(logs), OPTIONS, lessons=np.concatenate(attacks)).model
+    after = fit(columns(logs), OPTIONS, lessons=np.concatenate([*attacks, verdict])).model
+    assert log_odds(after, row) < log_odds(before, row)
 
 
 def test_without_verdicts_a_training_is_the_same_as_ever(
@@ -159,18 +209,32 @@ def test_without_verdicts_a_training_is_the_same_as_ever(
     assert again.learnt_until == -np.inf
 
 
-def test_a_verdict_that_was_learnt_votes_no_more_and_a_later_one_does(
+def votes(model: Model, lessons: Any) -> list[float]:
+    """When the lessons that vote were given."""
+    rows = Feedback.of(model, lessons).votes.rows
+    return [float(one["given"]) for one in lessons if (one["row"] == rows).all(axis=1).any()]
+
+
+def test_a_true_positive_that_was_learnt_votes_no_more_and_a_later_one_does(
     team: Fitted, logs: list[dict[str, Any]]
 ) -> None:
-    verdict, row = judged(team, logs, False)
+    verdict, row = judged(team, logs, hostile=True)
     taught = fit(columns(logs), OPTIONS, lessons=verdict).model
     assert taught.learnt_until == 1.0
-    assert len(Feedback.of(taught, verdict).votes.rows) == 0
-    later = lesson(row, 5)
+    assert votes(taught, verdict) == []
+    later = lesson(row + 0.1, 5, hostile=True)
     later["given"] = 2.0
-    feedback = Feedback.of(taught, np.concatenate([verdict, later]))
-    assert len(feedback.votes.rows) == 1 and len(feedback.own.rows) == 2
-    heard = feedback.heard(np.array([9.0]), row[None], np.array([99], np.uint64))
+    both = np.concatenate([verdict, later])
+    assert votes(taught, both) == [2.0] and len(Feedback.of(taught, both).own.rows) == 2
+
+
+def test_a_false_positive_that_was_learnt_still_votes(
+    team: Fitted, logs: list[dict[str, Any]]
+) -> None:
+    verdict, row = judged(team, logs, hostile=False)
+    taught = fit(columns(logs), OPTIONS, lessons=verdict).model
+    assert votes(taught, verdict) == [1.0]
+    heard = Feedback.of(taught, verdict).heard(np.array([9.0]), row[None], np.array([99], "u8"))
     assert heard[0] < 9.0
 
 
