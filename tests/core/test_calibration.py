@@ -173,7 +173,7 @@ def test_a_machine_that_is_a_third_of_the_traffic_is_not_flagged_for_it() -> Non
     assert (values > calibration.threshold()).mean() <= 0.005
 
 
-def test_an_actor_counts_for_a_fiftieth_of_what_should_lie_beyond_a_point() -> None:
+def test_an_actor_counts_for_its_share_of_what_should_lie_beyond_a_point() -> None:
     """A busy machine's own share of the alerts is in the threshold where the budget is wide."""
     evidence, actors = held_out(50_000)
     busy = np.full(60, 6.0), np.full(60, 9_999, np.uint64)
