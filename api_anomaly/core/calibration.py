@@ -109,7 +109,8 @@ class Calibration(NamedTuple):
         Beyond any point an actor counts seven times at most, or for a fortieth of what should lie
         beyond it, or once where its logs are `doubted` (n,); or as many times more as are needed
         for neither all logs nor the held out ones to be flagged at five times the budget, and with
-        the doubted ones at forty times. Capping thins the middle of the ladder, so the slope
+        the doubted ones at forty times: a threshold that would flag more of a history than that is
+        not believed, and silence is preferred. Capping thins the middle of the ladder, so the slope
         beyond its end is the steeper of both.
         """
         late = slice(-held_out if held_out else None, None)

@@ -14,9 +14,10 @@ teach away an attack by being judged often.
 **Everybody else's.** Lessons vote on logs that lie near them, by at most `MOST_SHIFT` together and
 a user's lessons with one voice together. Only logs that are rare already are voted on. Once the
 model has learnt from a true positive in a training (see `learnt`), which is worth more, that has no
-vote any more. False positives go on to vote, for a training learns little tolerance from them: on
-ten simulated fortnights without attacks, false alarms per entity at the recall of tuned rules were
-108 of 4,351 after 20 verdicts and 154 after 100 where they fell silent, and 99 and 89 as it is.
+vote any more, and takes that of false positives near it along. Other false positives go on to vote,
+for a training learns little tolerance from them: on ten simulated fortnights without attacks, false
+alarms per entity at the recall of tuned rules were 108 of 4,351 after 20 verdicts and 154 after 100
+where they fell silent, and 99 and 89 as it is.
 
 What else was tried: a ridge regression on the behaviours (needed a hundred verdicts), trees boosted
 on top of the evidence (worse than no verdicts).
@@ -34,7 +35,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from api_anomaly.compiled import kernel
-from api_anomaly.core.lessons import latest
+from api_anomaly.core.lessons import MOST_APART, distances, latest
 from api_anomaly.core.model import NEUTRAL, Model
 
 _DECADE = float(np.log(10.0))  # of tail probability, in evidence
@@ -45,9 +46,6 @@ OWN_LESSONS = 20
 #: user's alerted logs nine in ten lie nearer than 0.8 to its first one, half nearer than 0.5; of
 #: other users' attacks one in twenty lies nearer than 0.55 to 0.7.
 NEAR, FAR = 0.6, 1.0
-_MOST_APART = np.float32(
-    3.0
-)  # of one behaviour: one that explodes must not hide that all others are alike
 #: Evidence by which a log may differ from the judged one to be treated like it, and from which on
 #: it is not: half a decade and a decade.
 _SAME, _OTHER = 0.5 * _DECADE, _DECADE
@@ -71,8 +69,7 @@ _VOTED_ON = _DECADE
 
 class Lessons(NamedTuple):
     """Lessons by user: those of `users[i]` (u,), ascending, are `starts[i]` to `starts[i + 1]` of
-    `rows` (m, d), `hostile` (m,), `evidence` (m,), the model's against them, and `voice` (m,),
-    which adds up to 1 for each user.
+    `rows` (m, d), `hostile` (m,), and `evidence` (m,), the model's against them.
     """
 
     users: NDArray[np.uint64]
@@ -80,20 +77,27 @@ class Lessons(NamedTuple):
     rows: NDArray[np.float32]
     hostile: NDArray[np.bool_]
     evidence: NDArray[np.float64]
+
+
+class Votes(NamedTuple):
+    """Lessons that speak of everybody: their rows turned round as `columns` (d, m), `hostile` (m,),
+    and `voice` (m,), which adds up to 1 at most for each user.
+    """
+
+    columns: NDArray[np.float32]
+    hostile: NDArray[np.bool_]
     voice: NDArray[np.float64]
 
 
 class Feedback(NamedTuple):
-    """What lessons make of evidence: `own` for the judged users, `votes` (their rows once more as
-    `columns` (d, m)) for everybody.
+    """What lessons make of evidence: `own` for the judged users, `votes` for everybody.
 
     `below`, `above` (d,) are the reciprocals of the distances that count as one, `threshold` is
     the model's, in evidence.
     """
 
     own: Lessons
-    votes: Lessons
-    columns: NDArray[np.float32]
+    votes: Votes
     below: NDArray[np.float32]
     above: NDArray[np.float32]
     threshold: float
@@ -108,12 +112,9 @@ class Feedback(NamedTuple):
         evidence = model.evidence(np.ascontiguousarray(lessons["row"]))
         # A ratio to the spread is meant; a product is several times faster in the kernel.
         below, above = (1.0 / distance for distance in model.scaler.spread())
-        vote = (lessons["given"] > model.learnt_until) | ~lessons["hostile"]
-        votes = _by_user(lessons[vote], evidence[vote], _VOTES_OF_USER, VOTING_LESSONS)
         return cls(
-            _by_user(lessons, evidence, OWN_LESSONS, len(lessons)),
-            votes,
-            np.ascontiguousarray(votes.rows.T),
+            _by_user(lessons, evidence),
+            _votes(lessons, model),
             below.astype(np.float32),
             above.astype(np.float32),
             model.calibration.threshold(),
@@ -128,31 +129,53 @@ class Feedback(NamedTuple):
         """
         heard = evidence.copy()
         votes, spread = self.votes, (self.below, self.above)
-        _vote(self.columns, votes.hostile, votes.voice, *spread, evidence, rows, heard)
+        _vote(votes.columns, votes.hostile, votes.voice, *spread, evidence, rows, heard)
         users = np.ascontiguousarray(users)  # else the kernel would be compiled a second time
         _recall(self.own, *spread, self.threshold, evidence, rows, users, heard)
         return heard
 
 
-def _by_user(
-    lessons: NDArray[Any], evidence: NDArray[np.float64], of_user: int, most: int
-) -> Lessons:
-    """Of `lessons` (m,), the last given last, and their evidence: the last `of_user` of each user,
-    and of those the last `most`. A user's latest comes first: of equals it is met first.
-    """
-    late = np.arange(len(lessons))[::-1]
-    order = late[np.argsort(lessons["user"][::-1], kind="stable")]
-    order = order[_places(lessons["user"][order]) < of_user]
-    order = order[order >= np.sort(order)[-most:].min(initial=len(lessons))]
-    users, starts, counts = np.unique(lessons["user"][order], return_index=True, return_counts=True)
+def _by_user(lessons: NDArray[Any], evidence: NDArray[np.float64]) -> Lessons:
+    """Of `lessons` (m,), the last given last, and their evidence: the last of each user."""
+    order = _last(lessons["user"], OWN_LESSONS, len(lessons))
+    users, starts = np.unique(lessons["user"][order], return_index=True)
     return Lessons(
         users,
         np.append(starts, len(order)).astype(np.int64),
         np.ascontiguousarray(lessons["row"][order]),
         np.ascontiguousarray(lessons["hostile"][order]),
         evidence[order],
-        np.repeat(1.0 / counts, counts),
     )
+
+
+def _votes(lessons: NDArray[Any], model: Model) -> Votes:
+    """Of `lessons` (m,), the last given last, those that speak of everybody. What `model` has
+    learnt from falls silent where it is a true positive, or a false positive beside one."""
+    lessons = lessons[_last(lessons["user"], _VOTES_OF_USER, VOTING_LESSONS)]
+    _, user, counts = np.unique(lessons["user"], return_inverse=True, return_counts=True)
+    learnt, spread = lessons["given"] <= model.learnt_until, model.scaler.spread()
+    silent = learnt & lessons["hostile"]
+    against = lessons["row"][silent]
+    for i in np.flatnonzero(learnt & ~silent):
+        silent[i] = (distances(against, lessons["row"][i], *spread) < _HARMLESS_FAR).any()
+    voting = lessons[~silent]
+    return Votes(
+        np.ascontiguousarray(voting["row"].T),
+        np.ascontiguousarray(voting["hostile"]),
+        1.0 / counts[user[~silent]],
+    )
+
+
+def _last(users: NDArray[np.uint64], of_user: int, most: int) -> NDArray[np.int64]:
+    """Of lessons about `users` (m,), the last given last, the places of the last `of_user` of each,
+    and of those the last `most`; user by user, and a user's latest first: of equals it is met
+    first.
+    """
+    late = np.arange(len(users))[::-1]
+    order = late[np.argsort(users[::-1], kind="stable")]
+    order = order[_places(users[order]) < of_user]
+    kept: NDArray[np.int64] = order[order >= np.sort(order)[-most:].min(initial=len(users))]
+    return kept
 
 
 def _places(users: NDArray[np.uint64]) -> NDArray[np.int64]:
@@ -178,7 +201,7 @@ def _vote(  # type: ignore[no-untyped-def]
             here, under, over = rows[i, j], -below[j], above[j]
             for k in range(len(totals)):
                 away = here - columns[j, k]
-                apart = min(_MOST_APART, max(away * over, away * under))
+                apart = min(MOST_APART, max(away * over, away * under))
                 totals[k] += apart * apart
         voices, votes = _SILENT, 0.0
         for k in range(len(totals)):
@@ -227,7 +250,7 @@ def _alike(value, same, other):  # type: ignore[no-untyped-def]
 @kernel
 def _distance(one, other, below, above, far):  # type: ignore[no-untyped-def]
     """The root of the mean square by which `one` (d,) is apart from `other`, each behaviour in its
-    own spread and cut at `_MOST_APART`; anything not below `far` when it is that far at least.
+    own spread and cut at `MOST_APART`; anything not below `far` when it is that far at least.
     """
     count = len(one)
     enough = np.float32(far * far * count)
@@ -235,7 +258,7 @@ def _distance(one, other, below, above, far):  # type: ignore[no-untyped-def]
     for start in range(0, count, 16):
         for j in range(start, min(start + 16, count)):
             away = one[j] - other[j]
-            apart = min(_MOST_APART, max(away * above[j], -away * below[j]))
+            apart = min(MOST_APART, max(away * above[j], -away * below[j]))
             total += apart * apart
         if total >= enough:
             break

@@ -15,6 +15,8 @@ from api_anomaly.core.behaviours import NAMES
 
 #: Characters of an anomaly's id: 96 bits, so that a billion anomalies share none.
 ID_CHARACTERS = 24
+#: Of one behaviour: one that explodes must not hide that all others are alike.
+MOST_APART = np.float32(3.0)
 LESSON = np.dtype(
     [
         ("anomaly", f"S{ID_CHARACTERS}"),  # id of the judged log, see `_ids`
@@ -62,6 +64,21 @@ def latest(lessons: NDArray[Any]) -> NDArray[Any]:
     reverse = lessons["anomaly"][::-1]
     _, last = np.unique(reverse, return_index=True)
     return lessons[np.sort(len(lessons) - 1 - last)]
+
+
+def distances(
+    rows: NDArray[np.float32],
+    row: NDArray[np.float32],
+    below: NDArray[np.float32],
+    above: NDArray[np.float32],
+) -> NDArray[np.float32]:
+    """How far each of `rows` (n, d) is apart from `row` (d,): the root of the mean square, each
+    behaviour in units of what counts as one `below` or `above` (d,), cut at `MOST_APART`.
+    """
+    away = rows - row
+    apart = np.minimum(MOST_APART, np.maximum(away / above, -away / below))
+    distance: NDArray[np.float32] = np.sqrt((apart * apart).mean(axis=1, dtype=np.float32))
+    return distance
 
 
 def alive(lessons: NDArray[Any], now: float, seconds: float, most: int) -> NDArray[Any]:
