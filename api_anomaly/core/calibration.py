@@ -20,12 +20,12 @@ _RUNGS_A_DECADE = 16
 #: Logs beyond a point that an actor counts for at most, and the share of what should lie there.
 #: Measured as observed over promised alerts: at a fixed five, calm weeks got 2.6 times the budget
 #: of 0.01; at a twentieth, a real blog with attacks in its history got 0.1 of it. At five and a
-#: fiftieth, ten calm weeks got 1.57 times 0.01 and 1.48 times 0.001; as it is 1.43 and 1.40, and
-#: the blog 0.60 times 0.01.
+#: fiftieth, ten calm weeks got 1.57 times 0.01 and 1.48 times 0.001, and the blog 0.95 times 0.01;
+#: as it is 1.43, 1.40 and 0.60.
 _ACTOR_LOGS, _ACTOR_SHARE = 7, 0.025
 _MOST_FLAGGED = 5.0  # times the budget
-#: Times that, with those who are doubted. At four, benign logs of four simulations with attacks in
-#: the history had 0.37 of the promised alerts at 0.001; as it is 1.02.
+#: Times that, with those who are doubted. At four, benign logs of ten simulations with attacks in
+#: the history had 0.40 of the promised alerts at 0.001; as it is 0.68.
 _MOST_DOUBTED = 8.0
 _LEAST_RISE = 1e-9  # between values that are all but equal, so that a slope stays finite
 _RISK_DECADES = 6.0  # a tail probability of 1e-6 is risk 100

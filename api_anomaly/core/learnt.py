@@ -15,7 +15,7 @@ any more (see `second_stage`), and the verdicts go on to vote (see `feedback`); 
 
 False alarms at the recall of tuned rules, per entity, after 20 verdicts on ten simulated
 fortnights: 138 of 4,351 (without attacks in the training) and 121 of 2,631 (with) before verdicts;
-196 and 159 where each user had a voice and the harmless up to 4 %; 99 and 83 as it is.
+196 and 159 where each user had a voice and the harmless up to 4 %; 99 and 82 as it is.
 """
 
 import math
