@@ -35,7 +35,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from api_anomaly.compiled import kernel
-from api_anomaly.core.lessons import MOST_APART, distances, latest
+from api_anomaly.core.lessons import MOST_APART, Spread, distances, last_of_users, latest
 from api_anomaly.core.model import NEUTRAL, Model
 
 _DECADE = float(np.log(10.0))  # of tail probability, in evidence
@@ -110,11 +110,12 @@ class Feedback(NamedTuple):
         """
         lessons = latest(lessons)
         evidence = model.evidence(np.ascontiguousarray(lessons["row"]))
+        spread = model.scaler.spread()
         # A ratio to the spread is meant; a product is several times faster in the kernel.
-        below, above = (1.0 / distance for distance in model.scaler.spread())
+        below, above = (1.0 / distance for distance in spread)
         return cls(
             _by_user(lessons, evidence),
-            _votes(lessons, model),
+            _votes(lessons, model.learnt_until, spread),
             below.astype(np.float32),
             above.astype(np.float32),
             model.calibration.threshold(),
@@ -137,7 +138,7 @@ class Feedback(NamedTuple):
 
 def _by_user(lessons: NDArray[Any], evidence: NDArray[np.float64]) -> Lessons:
     """Of `lessons` (m,), the last given last, and their evidence: the last of each user."""
-    order = _last(lessons["user"], OWN_LESSONS, len(lessons))
+    order = last_of_users(lessons["user"], OWN_LESSONS)
     users, starts = np.unique(lessons["user"][order], return_index=True)
     return Lessons(
         users,
@@ -148,40 +149,22 @@ def _by_user(lessons: NDArray[Any], evidence: NDArray[np.float64]) -> Lessons:
     )
 
 
-def _votes(lessons: NDArray[Any], model: Model) -> Votes:
-    """Of `lessons` (m,), the last given last, those that speak of everybody. What `model` has
+def _votes(lessons: NDArray[Any], learnt_until: float, spread: Spread) -> Votes:
+    """Of `lessons` (m,), the last given last, those that speak of everybody. What the model has
     learnt from falls silent where it is a true positive, or a false positive beside one."""
-    lessons = lessons[_last(lessons["user"], _VOTES_OF_USER, VOTING_LESSONS)]
+    lessons = lessons[last_of_users(lessons["user"], _VOTES_OF_USER, VOTING_LESSONS)]
     _, user, counts = np.unique(lessons["user"], return_inverse=True, return_counts=True)
-    learnt, spread = lessons["given"] <= model.learnt_until, model.scaler.spread()
+    learnt = lessons["given"] <= learnt_until
     silent = learnt & lessons["hostile"]
     against = lessons["row"][silent]
     for i in np.flatnonzero(learnt & ~silent):
-        silent[i] = (distances(against, lessons["row"][i], *spread) < _HARMLESS_FAR).any()
+        silent[i] = (distances(against, lessons["row"][i], spread) < _HARMLESS_FAR).any()
     voting = lessons[~silent]
     return Votes(
         np.ascontiguousarray(voting["row"].T),
         np.ascontiguousarray(voting["hostile"]),
         1.0 / counts[user[~silent]],
     )
-
-
-def _last(users: NDArray[np.uint64], of_user: int, most: int) -> NDArray[np.int64]:
-    """Of lessons about `users` (m,), the last given last, the places of the last `of_user` of each,
-    and of those the last `most`; user by user, and a user's latest first: of equals it is met
-    first.
-    """
-    late = np.arange(len(users))[::-1]
-    order = late[np.argsort(users[::-1], kind="stable")]
-    order = order[_places(users[order]) < of_user]
-    kept: NDArray[np.int64] = order[order >= np.sort(order)[-most:].min(initial=len(users))]
-    return kept
-
-
-def _places(users: NDArray[np.uint64]) -> NDArray[np.int64]:
-    """The place of each (m,) among its equals, from 0; equals lie side by side."""
-    starts = np.flatnonzero(np.append(True, users[1:] != users[:-1]))
-    return np.arange(len(users)) - np.repeat(starts, np.diff(np.append(starts, len(users))))
 
 
 @kernel

@@ -24,7 +24,7 @@ from typing import Any, Literal, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from api_anomaly.core.lessons import distances, latest
+from api_anomaly.core.lessons import Spread, distances, last_of_users, latest
 from api_anomaly.core.reasons import Scaler
 
 #: Seconds before and after a judged log within which its user's logs may share the verdict, and
@@ -39,9 +39,6 @@ _VOICE, _MOST_HARMLESS, _MOST_HOSTILE = 0.01, 0.04, 0.1
 _WHOLE_VOICE = 10  # logs, judged ones and those like them, from which on a user has one
 _COMPARED = 500  # users, of all judged ones, with whom each is compared
 _SIDES: tuple[Literal["left"], Literal["right"]] = ("left", "right")
-
-#: Distances down and up that count as one, of each behaviour (d,).
-Spread = tuple[NDArray[np.float32], NDArray[np.float32]]
 
 
 class Side(NamedTuple):
@@ -85,7 +82,8 @@ class Learnt(NamedTuple):
         for every second, third ... where there are thousands; a quarter of a millisecond a lesson
         besides where there are hundreds of users.
         """
-        lessons = _last_of_each(latest(lessons))
+        lessons = latest(lessons)
+        lessons = lessons[np.sort(last_of_users(lessons["user"], _OF_USER))]
         order = np.argsort(actors, kind="stable")
         ordered = actors[order]
         marks = {verdict: np.zeros(len(rows), np.bool_) for verdict in (False, True)}
@@ -95,7 +93,7 @@ class Learnt(NamedTuple):
             own = order[first:end]
             around = own[np.abs(time[own] - lesson["time"]) <= _AROUND]
             around = around[:: 1 + len(around) // _LOOKED_AT]
-            alike = distances(rows[around], lesson["row"], *spread) < _NEAR
+            alike = distances(rows[around], lesson["row"], spread) < _NEAR
             marks[bool(lesson["hostile"])][around[alike]] = True
         guilty = marks[True]
         cleared = marks[False] & ~guilty
@@ -105,15 +103,6 @@ class Learnt(NamedTuple):
         harmless = _side(lessons[~lessons["hostile"]], *past, cleared, spread, most)
         until = float(lessons["given"].max(initial=-np.inf))
         return cls(hostile, harmless, guilty, cleared, until)
-
-
-def _last_of_each(lessons: NDArray[Any]) -> NDArray[Any]:
-    """Of `lessons` (m,) the last `_OF_USER` of each user."""
-    late = lessons[::-1]
-    order = np.argsort(late["user"], kind="stable")
-    _, counts = np.unique(late["user"], return_counts=True)
-    place = np.arange(len(late)) - np.repeat(np.cumsum(counts) - counts, counts)
-    return late[np.sort(order[place < _OF_USER])][::-1]
 
 
 def _side(
@@ -149,6 +138,6 @@ def _judged_alike(
     alike = np.ones(len(rows), np.int64)
     for i, row in enumerate(rows):
         # Both ways, for the spread is not the same up and down.
-        apart = np.maximum(*(distances(compared, row, *way) for way in (spread, spread[::-1])))
+        apart = np.maximum(*(distances(compared, row, way) for way in (spread, spread[::-1])))
         alike[i] += step * int(((apart < _NEAR) & (others != user[i])).sum())
     return alike

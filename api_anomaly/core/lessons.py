@@ -15,6 +15,8 @@ from api_anomaly.core.behaviours import NAMES
 
 #: Characters of an anomaly's id: 96 bits, so that a billion anomalies share none.
 ID_CHARACTERS = 24
+#: Distances down and up that count as one, of each behaviour (d,).
+Spread = tuple[NDArray[np.float32], NDArray[np.float32]]
 #: Of one behaviour: one that explodes must not hide that all others are alike.
 MOST_APART = np.float32(3.0)
 LESSON = np.dtype(
@@ -66,15 +68,33 @@ def latest(lessons: NDArray[Any]) -> NDArray[Any]:
     return lessons[np.sort(len(lessons) - 1 - last)]
 
 
+def last_of_users(
+    users: NDArray[np.uint64], of_user: int, most: int | None = None
+) -> NDArray[np.int64]:
+    """Of lessons about `users` (m,), the last given last, the places of the last `of_user` of each,
+    and of those the last `most` (None: all); user by user, and a user's latest first.
+    """
+    late = np.arange(len(users))[::-1]
+    order = late[np.argsort(users[::-1], kind="stable")]
+    order = order[_places(users[order]) < of_user]
+    first = 0 if most is None else np.sort(order)[-most:].min(initial=len(users))
+    kept: NDArray[np.int64] = order[order >= first]
+    return kept
+
+
+def _places(users: NDArray[np.uint64]) -> NDArray[np.int64]:
+    """The place of each (m,) among its equals, from 0; equals lie side by side."""
+    starts = np.flatnonzero(np.append(True, users[1:] != users[:-1]))
+    return np.arange(len(users)) - np.repeat(starts, np.diff(np.append(starts, len(users))))
+
+
 def distances(
-    rows: NDArray[np.float32],
-    row: NDArray[np.float32],
-    below: NDArray[np.float32],
-    above: NDArray[np.float32],
+    rows: NDArray[np.float32], row: NDArray[np.float32], spread: Spread
 ) -> NDArray[np.float32]:
     """How far each of `rows` (n, d) is apart from `row` (d,): the root of the mean square, each
-    behaviour in units of what counts as one `below` or `above` (d,), cut at `MOST_APART`.
+    behaviour in its own `spread`, cut at `MOST_APART`.
     """
+    below, above = spread
     away = rows - row
     apart = np.minimum(MOST_APART, np.maximum(away / above, -away / below))
     distance: NDArray[np.float32] = np.sqrt((apart * apart).mean(axis=1, dtype=np.float32))
