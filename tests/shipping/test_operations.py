@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import shutil
 import ssl
 import subprocess
@@ -61,6 +62,13 @@ def test_rotating_the_signing_key(serve, logs) -> None:
         assert client.get("/status").json()["memory"]["entities"] == entities
 
 
+def tar(task: str, *, app: Path, backup: Path) -> int:
+    """The code with which the tar of the docs ends, run here instead of in a container."""
+    (command,) = re.findall(rf"    api-anomaly-detection ({task} .*)", OPERATIONS)
+    here = command.replace("/app", str(app)).replace("/backup", str(backup))
+    return subprocess.run(["tar", *shlex.split(here)]).returncode
+
+
 def test_a_backup_of_the_running_service_restores_model_and_memory(
     serve, logs, tmp_path: Path
 ) -> None:
@@ -69,10 +77,14 @@ def test_a_backup_of_the_running_service_restores_model_and_memory(
         client.post("/detect", json={"logs": logs(50)}).raise_for_status()
         kept = lambda: client.get("/status").json()["memory"]["snapshot_age_seconds"]  # noqa: E731
         until(lambda: kept() is not None, "a snapshot was kept")
-        shutil.copytree(tmp_path / "models", tmp_path / "backup", symlinks=True)
+        assert tar("-czf", app=tmp_path, backup=tmp_path) in {0, 1}
         entities = client.get("/status").json()["memory"]["entities"]
-    backup = tmp_path / "backup"
-    paths = {"model_path": backup / "isolation_forest.pkl", "scaler_path": backup / "scaler.pkl"}
+    restored = tmp_path / "restored"
+    restored.mkdir()
+    assert tar("-xzpf", app=restored, backup=tmp_path) == 0
+    models = restored / "models"
+    assert not list(models.glob(".*.part"))
+    paths = {"model_path": models / "isolation_forest.pkl", "scaler_path": models / "scaler.pkl"}
     with serve(**paths) as client:
         assert served(client) == version
         assert client.get("/status").json()["memory"]["entities"] == entities

@@ -77,7 +77,7 @@ def busy_hour(client: httpx.Client, logs: list[dict[str, object]], port: int) ->
 def test_a_busy_process_writes_nobodys_name_to_its_log_or_its_terminal(
     running: Running, service: httpx.Client, logs, tmp_path: Path
 ) -> None:
-    who = {"ip_address": "2001:db8::a11a", "user_agent": "Marked-Agent/7 (anna)"}
+    who = {"ip_address": "2001:db8::a11a:cafe", "user_agent": "Marked-Agent/7 (anna)"}
     marked = [
         log | who | {"user_id": f"anna.{number % 9}@example.com", "endpoint": f"/anna/{number}"}
         for number, log in enumerate(logs(1_000))
@@ -93,7 +93,7 @@ def test_a_busy_process_writes_nobodys_name_to_its_log_or_its_terminal(
     assert "training ended outcome=success" in terminal
     key = (tmp_path / "models" / "signing_key").read_text().strip()
     private = [TOKEN, key, "anna", "example.com", "2001:db8", "Marked-Agent", "YW5uYTpzZWNyZXQ"]
-    private += ["192.0.2.", "a11a"]
+    private += ["192.0.2.", "a11a:cafe"]
     assert [word for word in private if word.lower() in (text + terminal).lower()] == []
 
 
