@@ -40,19 +40,19 @@ def assert_same(logs: list[dict[str, Any]], memory: Memory, naive: Naive) -> Non
 
 
 @given(streams())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_behaviours_are_those_of_the_naive_pass_on_any_logs(logs: list[dict[str, Any]]) -> None:
     assert_same(logs, Memory.empty(100), Naive())
 
 
 @given(streams(most=40))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_so_are_they_when_the_memory_is_far_too_small(logs: list[dict[str, Any]]) -> None:
     assert_same(logs, memory_of(3, 4), Naive(3, 4))
 
 
 @given(streams(most=20))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_an_actor_is_its_user_or_without_one_its_address(logs: list[dict[str, Any]]) -> None:
     assert actor_keys(columns(logs)).tolist() == [read(log).user for log in logs]
 

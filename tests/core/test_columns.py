@@ -67,7 +67,7 @@ def test_texts_survive_in_any_order(values: list[str | None], data: st.DataObjec
 
 
 @given(streams(most=12), st.data())
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_logs_taken_and_joined_are_the_same_logs(logs: list[dict], data: st.DataObject) -> None:
     cut = data.draw(st.integers(0, len(logs)))
     whole = columns(logs)
@@ -78,7 +78,7 @@ def test_logs_taken_and_joined_are_the_same_logs(logs: list[dict], data: st.Data
 
 
 @given(streams(most=12).filter(len), st.data())
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_logs_that_follow_one_another_are_not_copied(logs: list[dict], data: st.DataObject) -> None:
     whole = columns(logs)
     first = data.draw(st.integers(0, len(logs) - 1))

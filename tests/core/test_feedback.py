@@ -114,7 +114,7 @@ def naive_heard(
     return after
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(seed=st.integers(0, 2**32 - 1), count=st.integers(1, 60), users=st.integers(1, 6))
 def test_the_kernels_say_what_their_plain_twin_says(
     team: Fitted, seed: int, count: int, users: int
@@ -160,7 +160,7 @@ def test_a_false_positive_puts_the_users_pattern_back_to_neutral(team: Fitted) -
     assert heard(feedback, at, beyond, ATTACKER) == at
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(times=st.integers(1, 40), beyond=st.floats(0.0, 20.0))
 def test_no_number_of_false_positives_quiets_a_log_ten_times_rarer(
     team: Fitted, times: int, beyond: float
@@ -205,7 +205,7 @@ def test_the_nearest_verdict_decides_and_of_equals_the_last(team: Fitted) -> Non
 # --- everybody else -----------------------------------------------------------------------------
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     seed=st.integers(0, 2**32 - 1),
     hostile=st.booleans(),
@@ -242,7 +242,7 @@ def test_more_users_say_more(team: Fitted) -> None:
     assert shifts[0] < shifts[1] < shifts[2] <= MOST_SHIFT
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(seed=st.integers(0, 2**32 - 1), user=st.sampled_from([ATTACKER, OTHER]))
 def test_more_evidence_before_is_never_less_after(team: Fitted, seed: int, user: np.uint64) -> None:
     rng = np.random.default_rng(seed)

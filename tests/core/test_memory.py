@@ -33,7 +33,7 @@ def visitors(names: list[int], start: float = START) -> Logs:
 
 
 @given(st.lists(st.integers(0, 20), max_size=120))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_the_least_recently_seen_actor_makes_room(names: list[int]) -> None:
     logs = visitors(names)
     memory, model, fallen = remembering(logs, entities=16), OrderedDict[int, None](), 0
@@ -70,7 +70,7 @@ def test_who_was_forgotten_is_new_again() -> None:
 
 
 @given(streams(most=40), streams(most=20))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_a_restored_memory_gives_the_rows_that_the_kept_one_gives(past: Logs, logs: Logs) -> None:
     memory = remembering(past, entities=100)
     restored = Memory.restore(memory.sections(), entities=100)
@@ -92,7 +92,7 @@ def test_restoring_into_a_smaller_memory_keeps_the_latest_seen() -> None:
 
 
 @given(st.permutations(range(12)), st.integers(1, 9), st.integers(16, 60))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_sections_in_any_order_and_of_any_size_restore_the_same(
     order: list[int], size: int, entities: int
 ) -> None:

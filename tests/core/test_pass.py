@@ -37,7 +37,7 @@ def column(rows: np.ndarray, name: str) -> np.ndarray:
 
 
 @given(streams(), st.data())
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_any_chopping_into_calls_gives_the_same_rows_and_the_same_memory(
     logs: Logs, data: st.DataObject
 ) -> None:
@@ -61,7 +61,7 @@ def test_log_by_log_gives_what_one_batch_gives() -> None:
 
 
 @given(streams(most=30), streams(most=30))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_not_remembering_gives_the_rows_of_remembering_and_leaves_no_trace(
     past: Logs, logs: Logs
 ) -> None:
@@ -89,7 +89,7 @@ def test_others_change_only_the_shared_behaviours_of_a_user() -> None:
 
 
 @given(streams(most=40))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_no_value_is_ever_infinite_or_not_a_number(logs: Logs) -> None:
     memory = Memory.empty(16)
     rows = observe(memory, columns(logs)).rows
@@ -112,7 +112,7 @@ AMOUNTS = ("kilobytes", "seconds")
 
 
 @given(st.permutations(range(40)), st.integers(0, 5))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_a_late_log_counts_as_if_it_had_come_in_time(order: list[int], seed: int) -> None:
     logs = [log | {"user_id": "ann"} for log in traffic(40, seed=seed, pace=900.0)]
     for at, status in ((3, 401), (9, 403), (17, 500), (30, 404)):

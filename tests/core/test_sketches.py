@@ -27,7 +27,7 @@ def filled(sets: np.ndarray) -> list[int]:
 
 
 @given(st.sampled_from((SMALL, LARGE)), st.lists(st.integers(0, 2**64 - 1), max_size=300))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_what_was_added_is_known_until_a_whole_generation_has_passed(
     words: int, items: list[int]
 ) -> None:

@@ -44,7 +44,7 @@ def model_see(model: OrderedDict[int, int], key: int, capacity: int) -> int:
 
 
 @given(st.integers(1, 7), st.lists(KEYS, max_size=80))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_it_holds_the_latest_seen_and_nothing_else(capacity: int, keys: list[int]) -> None:
     table, model, evictions = empty_table(ENDPOINT, capacity), OrderedDict[int, int](), 0
     for key in keys:
@@ -92,7 +92,7 @@ def test_the_index_is_never_more_than_half_full(capacity: int) -> None:
 
 
 @given(st.lists(st.tuples(KEYS, st.integers(-5, 5)), max_size=30))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_reading_records_in_keeps_the_later_lived_of_one_key(rows: list[tuple[int, int]]) -> None:
     records = np.zeros(len(rows), ENDPOINT)
     for place, (key, last) in enumerate(rows):

@@ -98,7 +98,7 @@ def naive_fires(rule: Rule, logs: list[Log], place: int) -> bool:
 
 
 @given(LOGS, RULES)
-@settings(deadline=None, max_examples=150, derandomize=True)
+@settings(max_examples=150)
 def test_rules_fire_exactly_where_the_naive_twin_does(logs: list[Log], rules: RuleSet) -> None:
     expected = [
         [naive_fires(rule, logs, place) for rule in rules.rules] for place in range(len(logs))
@@ -109,7 +109,7 @@ def test_rules_fire_exactly_where_the_naive_twin_does(logs: list[Log], rules: Ru
 
 
 @given(LOGS, RULES, st.lists(st.integers(0, 60), max_size=5), st.integers(1, 4))
-@settings(deadline=None, max_examples=100, derandomize=True)
+@settings(max_examples=100)
 def test_many_calls_fire_what_one_call_fires(
     logs: list[Log], rules: RuleSet, cuts: list[int], actors: int
 ) -> None:
@@ -125,7 +125,7 @@ def test_many_calls_fire_what_one_call_fires(
 
 
 @given(LOGS, RULES)
-@settings(deadline=None, max_examples=100, derandomize=True)
+@settings(max_examples=100)
 def test_exact_counts_agree_with_the_streaming_windows(logs: list[Log], rules: RuleSet) -> None:
     columns = logs_of(logs)
     fired = rules.evaluate(columns).matrix

@@ -74,7 +74,7 @@ def naive(rows: list[Row]) -> np.ndarray:
     return fired
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(rows=ROWS)
 def test_in_time_order_it_fires_what_the_batch_evaluator_fires(rows: list[Row]) -> None:
     rows = sorted(rows, key=lambda row: row[0])
@@ -84,13 +84,13 @@ def test_in_time_order_it_fires_what_the_batch_evaluator_fires(rows: list[Row]) 
     assert (told.matrix == expected.matrix).all()
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(rows=ROWS)
 def test_late_logs_are_judged_by_where_their_actor_stands(rows: list[Row]) -> None:
     assert (RuleStream(RULES).fired(sent(rows)).matrix == naive(rows)).all()
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(rows=ROWS, cuts=st.lists(st.integers(0, 60), max_size=6), keys=st.integers(1, 3))
 def test_it_does_not_matter_how_logs_are_cut_into_calls(
     rows: list[Row], cuts: list[int], keys: int
@@ -104,7 +104,7 @@ def test_it_does_not_matter_how_logs_are_cut_into_calls(
     assert stream.remembered == whole.remembered
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(past=ROWS, looked_at=ROWS, later=ROWS)
 def test_a_look_tells_the_same_and_leaves_no_trace(
     past: list[Row], looked_at: list[Row], later: list[Row]

@@ -42,14 +42,14 @@ def training(draw: st.DrawFn) -> RuleLogs:
 
 
 @given(training(), st.sampled_from([0.0, 0.01, 0.1, 0.5]))
-@settings(deadline=None, max_examples=100, derandomize=True)
+@settings(max_examples=100)
 def test_each_tuned_rule_fires_on_no_more_than_the_budget(logs: RuleLogs, budget: float) -> None:
     fired = tune(logs, RULES, budget).evaluate(logs).by_rule()
     assert all(count <= budget * len(logs) + 1e-6 for count in fired.values())
 
 
 @given(training(), st.sampled_from([0.0, 0.01, 0.1, 0.5]))
-@settings(deadline=None, max_examples=100, derandomize=True)
+@settings(max_examples=100)
 def test_no_threshold_is_raised_further_than_the_budget_needs(
     logs: RuleLogs, budget: float
 ) -> None:

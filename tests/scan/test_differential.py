@@ -37,7 +37,7 @@ def outcome(read: Callable[[bytes], Detection | History], body: bytes) -> Any:
     return plain(columns), told, [repr(value) for value in rest]
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=300, suppress_health_check=list(HealthCheck))
 @given(bodies())
 @example(b'\xef\xbb\xbf{"logs": []}')
 @example(b'{"logs": [], "logs": []}')

@@ -50,7 +50,7 @@ def scanned(log: dict[str, Any], ascii_only: bool = True, **options: Any) -> Ord
     return found
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(NUMBERS)
 def test_a_number_is_the_nearest_float_or_none(text: str) -> None:
     data = text.encode() + b","
@@ -61,7 +61,7 @@ def test_a_number_is_the_nearest_float_or_none(text: str) -> None:
     assert whole == isinstance(json.loads(data[:end]), int)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(st.floats(0, 1e16) | st.floats(1e-3, 1e3) | st.floats(1.7e9, 1.8e9))
 def test_numbers_as_python_writes_them_are_hardly_ever_declined(value: float) -> None:
     data = repr(value).encode() + b","
@@ -81,7 +81,7 @@ def test_clocks_and_durations_with_all_their_digits_are_read() -> None:
     assert declined.mean() < 0.01
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(MOMENTS)
 def test_a_moment_is_as_pythons_or_none(text: str) -> None:
     data = text.encode("utf-8", "surrogatepass")
@@ -107,7 +107,7 @@ def test_unix_seconds_are_cut_as_pydantic_does(value: float) -> None:
     assert unix_seconds(value, False) == read.columns.time[0]
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(ADDRESSES)
 def test_an_address_is_as_pythons_or_none(text: str) -> None:
     data = text.encode()
@@ -119,7 +119,7 @@ def test_an_address_is_as_pythons_or_none(text: str) -> None:
             ipaddress.ip_address(text[1:-1])
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(TEXTS)
 def test_a_text_is_as_pythons_or_none(text: str) -> None:
     data = text.encode("utf-8", "surrogatepass")

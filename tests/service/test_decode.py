@@ -238,7 +238,7 @@ odd_logs = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(st.lists(odd_logs, max_size=4), json_values)
 def test_any_json_is_either_decoded_or_invalid(logs: list[Any], threshold: Any) -> None:
     body = json.dumps({"logs": [LEAST | log for log in logs], "threshold": threshold}).encode()
@@ -251,7 +251,7 @@ def test_any_json_is_either_decoded_or_invalid(logs: list[Any], threshold: Any) 
         assert len(batch.columns) == len(logs)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.binary(max_size=200))
 def test_any_bytes_are_either_decoded_or_invalid(body: bytes) -> None:
     try:
@@ -261,14 +261,14 @@ def test_any_bytes_are_either_decoded_or_invalid(body: bytes) -> None:
     assert len(logs) == len(json.loads(body)["logs"])
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(st.binary(max_size=2_000), max_size=5))
 def test_gzip_in_one_or_several_parts_is_inflated(parts: list[bytes]) -> None:
     sent = b"".join(gzip.compress(part) for part in parts) or gzip.compress(b"")
     assert inflate(sent, 100_000) == b"".join(parts)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.binary(min_size=1, max_size=500), st.data())
 def test_truncated_gzip_is_broken(body: bytes, data: st.DataObject) -> None:
     sent = gzip.compress(body)

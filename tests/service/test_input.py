@@ -115,9 +115,7 @@ def test_odd_json(client: httpx.Client, path: str, body: bytes) -> None:
     assert client.post(path, content=body).status_code in (200, 413, 422)
 
 
-@settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_gzip_that_was_cut_or_changed(client: httpx.Client, logs, data: st.DataObject) -> None:
     whole = gzip.compress(json.dumps({"logs": logs(3)}).encode())
@@ -165,9 +163,7 @@ pieces = st.sampled_from(
 )
 
 
-@settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(sent=st.lists(pieces | st.binary(max_size=20), max_size=14).map(b"".join))
 def test_whatever_comes_over_the_wire(client: httpx.Client, sent: bytes) -> None:
     """Raw bytes, then the caller says that this was all: no answer is a 5xx, none hangs."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from api_anomaly.core.detector import TrainingFacts
@@ -58,7 +58,6 @@ def test_precision_and_recall_are_null_when_undefined(
     assert quality_of(facts([0, 1], flagged), np.array(labels))[1:] == (precision, recall)
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from([0.0, 1.0, None]), st.booleans()), min_size=1))
 def test_quality_agrees_with_counting_by_hand(rows: list[tuple[float | None, bool]]) -> None:
     labels = np.array([label for label, _ in rows], np.float64)

@@ -88,9 +88,7 @@ def test_signing_keys_rotate_here_too(answers: KeptAnswers, file: Path) -> None:
     assert again(file, "a new signing key") == []
 
 
-@settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     data=st.binary(max_size=5_000) | st.binary(max_size=300).map(lambda b: b"SQLite format 3\0" + b)
 )

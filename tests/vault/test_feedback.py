@@ -76,7 +76,7 @@ def test_all_can_be_replaced_in_one_step(path: Path, keys: SigningKeys) -> None:
     assert times(FeedbackFile(path, keys).read()[0]) == [7, 8]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(where=st.floats(0, 1, exclude_max=True), how=st.sampled_from(["cut", "flip", "more"]))
 def test_a_damaged_end_costs_no_record_before_it_and_is_set_aside(
     tmp_path_factory: pytest.TempPathFactory, where: float, how: str
