@@ -19,13 +19,12 @@ _RUNG_LOGS = 5  # logs behind the last rung, so that one outlier does not set th
 _RUNGS_A_DECADE = 16
 #: Logs beyond a point that an actor counts for at most, and the share of what should lie there.
 #: Measured as observed over promised alerts: at a fixed five, calm weeks got 2.6 times the budget
-#: of 0.01; at a twentieth, a real blog with attacks in its history got 0.1 of it. At five and a
-#: fiftieth, ten calm weeks got 1.57 times 0.01 and 1.48 times 0.001, and the blog 0.95 times 0.01;
-#: as it is 1.43, 1.40 and 0.60.
-_ACTOR_LOGS, _ACTOR_SHARE = 7, 0.025
+#: of 0.01; at a twentieth, a real blog with attacks in its history got 0.1 of it. As it is, ten
+#: calm weeks got 1.43 times 0.01 and 1.32 times 0.001, and the blog 0.64 times 0.01.
+_ACTOR_LOGS, _ACTOR_SHARE = 7, 0.02
 _MOST_FLAGGED = 5.0  # times the budget
-#: Times that, with those who are doubted. At four, benign logs of ten simulations with attacks in
-#: the history had 0.40 of the promised alerts at 0.001; as it is 0.68.
+#: Times that, with those who are doubted: benign logs of ten simulations with attacks in the
+#: history have 0.45 of the promised alerts at 0.001.
 _MOST_DOUBTED = 8.0
 _LEAST_RISE = 1e-9  # between values that are all but equal, so that a slope stays finite
 _RISK_DECADES = 6.0  # a tail probability of 1e-6 is risk 100
@@ -106,7 +105,7 @@ class Calibration(NamedTuple):
         """From the evidence (n,) against logs of `actors` (n,), none of whom dominates. The last
         `held_out` of them (None: all) are those that the model was not trained on.
 
-        Beyond any point an actor counts seven times at most, or for a fortieth of what should lie
+        Beyond any point an actor counts seven times at most, or for a fiftieth of what should lie
         beyond it, or once where its logs are `doubted` (n,); or as many times more as are needed
         for neither all logs nor the held out ones to be flagged at five times the budget, and with
         the doubted ones at forty times: a threshold that would flag more of a history than that is

@@ -21,7 +21,7 @@ from api_anomaly.core.forest import Forest
 from api_anomaly.core.learnt import Learnt
 from api_anomaly.core.lessons import LESSON, lessons_of
 from api_anomaly.core.memory import Memory
-from api_anomaly.core.model import Model, wire
+from api_anomaly.core.model import Model, odds_of_abuse, wire
 from api_anomaly.core.ranker import Ranker
 from api_anomaly.core.reasons import Reason, Scaler, explain
 from api_anomaly.core.second_stage import doubted, rehearsed, second_stage
@@ -157,10 +157,14 @@ def _uncalibrated(
 ) -> Model:
     """The model before its threshold is known, from the `sums` (n,) of all logs over both kinds of
     trees: they are walked once. Of these, the `warm` ones say what is usual."""
-    rarity, hostility = Ladder.of(forest.suspicion_from(sums[0][warm])), None
+    suspicion, abuse = forest.suspicion_from(sums[0][warm]), None
+    rarity = Ladder.of(suspicion)
     if ranker is not None and sums[1] is not None:
-        hostility = Ladder.of(ranker.baseline + sums[1][warm])
-    return Model(forest, rarity, ranker, hostility, Calibration(rarity, budget), scaler)
+        odds = ranker.baseline + sums[1][warm]
+        slope = Ladder.of(odds).slope  # beyond the history the ranker is not undecided any more
+        odds_of_abuse(odds, rarity.evidence_of(suspicion))
+        abuse = Ladder.of(odds)._replace(slope=slope)
+    return Model(forest, rarity, ranker, abuse, Calibration(rarity, budget), scaler)
 
 
 def _facts(

@@ -22,9 +22,9 @@ from api_anomaly.core.walk import add_up
 from api_anomaly.errors import ModelIncompatible
 
 NEUTRAL = float(np.log(2.0))  # evidence of the median log
-#: Weight of rarity beside a hostility of weight 1. Abuse is what a team is woken for; what is only
-#: rare counts less, and decides alone where nothing could be rehearsed.
-_RARITY_WEIGHT = 0.1
+#: Odds of abuse of one in a hundred: below, they rank what is alike to the ranker by its noise.
+_UNDECIDED = float(np.log(0.01))
+_RARITY_WEIGHT = 0.1  # log-odds of the undecided for each unit of evidence of being rare
 _EXPLAINED_BY = 10_000  # training rows, evenly spread: enough for the means at the trees' nodes
 
 
@@ -32,15 +32,15 @@ _EXPLAINED_BY = 10_000  # training rows, evenly spread: enough for the means at 
 class Model:
     """All that scoring needs besides the memory.
 
-    The evidence against a log is the weighted mean of two: how rare its behaviours are (forest)
-    and how hostile (ranker; None when there was nothing to rehearse on), each as -ln of its tail
-    probability in the team's own traffic.
+    The evidence against a log is -ln of the tail probability, in the team's own traffic, of its
+    `odds_of_abuse`; where there was nothing to rehearse on (`ranker` and `abuse` are None), of how
+    rare its behaviours are.
     """
 
     forest: Forest
     rarity: Ladder
     ranker: Ranker | None
-    hostility: Ladder | None
+    abuse: Ladder | None
     calibration: Calibration
     scaler: Scaler
     #: When the last verdict was given that the training learnt from, in Unix seconds.
@@ -62,7 +62,7 @@ class Model:
     def evidence(self, rows: NDArray[np.float32]) -> NDArray[np.float64]:
         """Evidence (n,) >= 0 against behaviours (n, d)."""
         rare = np.empty(len(rows))
-        if self.ranker is None or self.hostility is None:
+        if self.ranker is None or self.abuse is None:
             _rare(*self._rarely, rows, rare)
             return rare
         evidence = np.empty(len(rows))
@@ -76,10 +76,10 @@ class Model:
         and, where there is one, of the ranker are known."""
         rare = rarely.copy()
         _climb_rarity(*self._rarely[4:], rare)
-        if self.ranker is None or self.hostility is None or hostilely is None:
+        if self.ranker is None or self.abuse is None or hostilely is None:
             return rare
         evidence = hostilely.copy()
-        _weigh(*self._hostilely[4:], rare, evidence)
+        _against(*self._hostilely[4:], rare, evidence)
         return evidence
 
     @cached_property
@@ -89,9 +89,9 @@ class Model:
 
     @cached_property
     def _hostilely(self) -> tuple[Any, ...]:
-        if self.ranker is None or self.hostility is None:
+        if self.ranker is None or self.abuse is None:
             return ()
-        return *self.ranker.trees.paths, self.ranker.baseline, *self.hostility
+        return *self.ranker.trees.paths, self.ranker.baseline, *self.abuse
 
     def contributions(self, rows: NDArray[np.float32]) -> NDArray[np.float64]:
         """Evidence that each behaviour of n rows adds, (n, d), against what training rows have.
@@ -103,8 +103,8 @@ class Model:
         path = len(self.forest.trees.roots) * max(self.forest.usual_path, 1.0)
         steep = self.rarity.slope * np.log(2.0) / path
         self.forest.trees.contribute(rows, -steep * self.forest.suspicion(rows), added)
-        if self.ranker is not None and self.hostility is not None:
-            slopes = np.full(len(rows), self.hostility.slope)
+        if self.ranker is not None and self.abuse is not None:
+            slopes = np.full(len(rows), self.abuse.slope)
             self.ranker.trees.contribute(rows, slopes, added)
         return added
 
@@ -126,7 +126,7 @@ class Model:
             "forest": plain(self.forest),
             "rarity": plain(self.rarity),
             "ranker": plain(self.ranker),
-            "hostility": plain(self.hostility),
+            "abuse": plain(self.abuse),
             "calibration": plain(self.calibration),
             "learnt_until": self.learnt_until,
         }
@@ -147,12 +147,12 @@ class Model:
                 raise ModelIncompatible(
                     "The model was trained on other behaviours than this release has. Train again."
                 )
-            ranker, hostility = forest["ranker"], forest["hostility"]
+            ranker, abuse = forest["ranker"], forest["abuse"]
             return cls(
                 Forest(Trees(**forest["forest"]["trees"]), forest["forest"]["usual_path"]),
                 Ladder(**forest["rarity"]),
                 ranker and Ranker(Trees(**ranker["trees"]), ranker["baseline"]),
-                hostility and Ladder(**hostility),
+                abuse and Ladder(**abuse),
                 Calibration(
                     Ladder(**forest["calibration"]["ladder"]), forest["calibration"]["budget"]
                 ),
@@ -188,23 +188,35 @@ def _both(  # type: ignore[no-untyped-def]
     nodes2, value2, roots2, depths2, baseline, rung2, height2, slope2,
     rows, rare, evidence,
 ):  # fmt: skip
-    """The weighted mean of rarity and hostility into evidence (n,); `rare` (n,) is for its work.
+    """The evidence of both kinds of trees into evidence (n,); `rare` (n,) is for its work.
 
     In one call, because for a single log calls would cost more than walks.
     """
     _rare(nodes, value, roots, depths, whole, rung, height, slope, rows, rare)
     add_up(nodes2, value2, roots2, depths2, rows, evidence)
-    _weigh(baseline, rung2, height2, slope2, rare, evidence)
+    _against(baseline, rung2, height2, slope2, rare, evidence)
 
 
 @kernel
-def _weigh(baseline, rung, height, slope, rare, evidence):  # type: ignore[no-untyped-def]
-    """From sums over the ranker's trees in evidence (n,) to the mean with how `rare` (n,) it is."""
+def _against(baseline, rung, height, slope, rare, evidence):  # type: ignore[no-untyped-def]
+    """Evidence (n,) in place of the sums over the ranker's trees; `rare` as for `odds_of_abuse`."""
     for row in range(len(evidence)):
         evidence[row] += baseline
+    odds_of_abuse(evidence, rare)
     climb(rung, height, slope, evidence, evidence)
-    for row in range(len(evidence)):
-        evidence[row] = (_RARITY_WEIGHT * rare[row] + evidence[row]) / (_RARITY_WEIGHT + 1.0)
+
+
+@kernel
+def odds_of_abuse(odds, rare):  # type: ignore[no-untyped-def]
+    """The ranker's log-odds in odds (n,), raised where they say next to nothing by how `rare` (n,)
+    the behaviours are.
+
+    Abuse is what a team is woken for. A weighted mean of both, which was here before, let what is
+    only rare displace what is hostile: with attacks in the history, 0.1 % of false positives found
+    77 instead of 82 % of ten simulations' attackers.
+    """
+    for row in range(len(odds)):
+        odds[row] = np.logaddexp(odds[row], _UNDECIDED + _RARITY_WEIGHT * rare[row])
 
 
 def plain(value: Any) -> Any:

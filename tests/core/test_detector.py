@@ -155,7 +155,7 @@ def test_evidence_from_walks_that_were_taken_before_is_the_same(team: Fitted) ->
 def test_a_model_without_a_second_stage_survives_too() -> None:
     fitted = fit(columns(traffic(20)), SMALL)
     assert fitted.model.ranker is None
-    assert Model.from_parts(fitted.model.parts()).hostility is None
+    assert Model.from_parts(fitted.model.parts()).abuse is None
 
 
 @pytest.mark.parametrize("part", ["isolation_forest", "scaler"])
@@ -180,7 +180,7 @@ def test_what_is_no_models_parts_is_refused(broken: Any) -> None:
 
 
 def test_parts_with_something_missing_or_unknown_are_refused(team: Fitted) -> None:
-    for name in ("forest", "rarity", "ranker", "hostility", "calibration"):
+    for name in ("forest", "rarity", "ranker", "abuse", "calibration"):
         parts = team.model.parts()
         missing = {key: value for key, value in parts["isolation_forest"].items() if key != name}
         with pytest.raises(ModelIncompatible):
