@@ -161,9 +161,12 @@ def _uncalibrated(
     rarity = Ladder.of(suspicion)
     if ranker is not None and sums[1] is not None:
         odds = ranker.baseline + sums[1][warm]
-        slope = Ladder.of(odds).slope  # beyond the history the ranker is not undecided any more
+        own = Ladder.of(odds)
         odds_of_abuse(odds, rarity.evidence_of(suspicion))
-        abuse = Ladder.of(odds)._replace(slope=slope)
+        raised = Ladder.of(odds)
+        # Where the ranker is sure the slope is that of its own odds, which `contributions` takes it
+        # by; among the undecided rarity pushes the odds together, and so the slope up.
+        abuse = raised._replace(slope=min(own.slope, raised.slope))
     return Model(forest, rarity, ranker, abuse, Calibration(rarity, budget), scaler)
 
 

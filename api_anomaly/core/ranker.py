@@ -2,8 +2,9 @@
 
 Shallow boosted trees (scikit-learn's HistGradientBoostingClassifier; Friedman, 2001), trained to
 tell the rehearsed attacks (see `rehearsal`) from the team's own logs. It sees hostility where the
-forest sees rarity; the detector adds the evidence of both. What it cannot know: abuses that are in
-the training data in bulk count as own traffic.
+forest sees rarity, which counts where this stage can tell next to nothing (see
+`model.odds_of_abuse`). What it cannot know: abuses that are in the training data in bulk count as
+own traffic.
 """
 
 from collections.abc import Sequence

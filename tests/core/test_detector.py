@@ -180,7 +180,7 @@ def test_what_is_no_models_parts_is_refused(broken: Any) -> None:
 
 
 def test_parts_with_something_missing_or_unknown_are_refused(team: Fitted) -> None:
-    for name in ("forest", "rarity", "ranker", "abuse", "calibration"):
+    for name in ("forest", "rarity", "ranker", "abuse", "calibration", "learnt_until"):
         parts = team.model.parts()
         missing = {key: value for key, value in parts["isolation_forest"].items() if key != name}
         with pytest.raises(ModelIncompatible):

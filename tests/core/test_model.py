@@ -34,6 +34,7 @@ def test_evidence_is_what_its_definition_says() -> None:
         for one, seldom in zip(model.ranker.log_odds(rows), rare, strict=True)
     ]
     assert model.evidence(rows) == pytest.approx(model.abuse.evidence_of(np.array(odds)), rel=1e-9)
+    assert model.abuse.value[0] > math.log(0.01)  # the history's odds were raised too
 
 
 @given(log_odds, evidence)
@@ -41,7 +42,7 @@ def test_no_log_is_less_suspect_for_being_rare_or_less_than_the_ranker_says(
     odds: float, rare: float
 ) -> None:
     assert raised(odds, rare) >= odds
-    assert raised(odds, rare + 1.0) > raised(odds, rare) or odds > 0.0
+    assert raised(odds, rare + 1.0) > raised(odds, rare)
 
 
 @given(log_odds, log_odds, evidence)
@@ -49,7 +50,7 @@ def test_of_two_logs_alike_in_rarity_the_ranker_says_which_is_worse(
     one: float, other: float, rare: float
 ) -> None:
     low, high = sorted((one, other))
-    assert raised(low, rare) <= raised(high, rare)
+    assert raised(low, rare) <= raised(high, rare) + 1e-12
 
 
 def test_rarity_ranks_those_of_whom_the_ranker_can_tell_nothing() -> None:
@@ -57,4 +58,4 @@ def test_rarity_ranks_those_of_whom_the_ranker_can_tell_nothing() -> None:
 
 
 def test_however_rare_a_log_is_it_does_not_pass_one_that_is_as_likely_abuse_as_not() -> None:
-    assert raised(-6.0, 15.0) < raised(0.0, 0.0)
+    assert raised(-6.0, 40.0) < raised(0.0, 0.0)
