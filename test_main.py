@@ -100,7 +100,9 @@ def running(app: Any, **headers: str) -> Iterator[httpx.Client]:
 
     tried = threading.Event()
     listener = socket.create_server(("127.0.0.1", 0))
-    server = Announced(uvicorn.Config(app, access_log=False, log_config=None))
+    # A connection of a slow test must not be closed just when it is used again.
+    config = uvicorn.Config(app, access_log=False, log_config=None, timeout_keep_alive=300)
+    server = Announced(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
     try:

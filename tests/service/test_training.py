@@ -1,16 +1,19 @@
 """One training at a time, measured honestly; the served model changes only when all went well."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api_anomaly.core.detector import TrainingFacts
+from api_anomaly.core.columns import Columns
+from api_anomaly.core.detector import Detector, TrainingFacts, Verdicts
 from api_anomaly.errors import ModelNotTrained, StorageFailed, TooFewLogs, TrainingInProgress
 from api_anomaly.service.app import create_app, lifespan_of
 from api_anomaly.service.decode import History
@@ -186,16 +189,27 @@ def test_small_and_large_batches_at_once_are_all_remembered(
 
 
 def test_a_cancelled_large_batch_is_finished_before_the_next_one_begins(
-    with_parts, history, logs, columns
+    with_parts, history, logs, columns, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    finished: list[int] = []
+    cancelled, judge = threading.Event(), Detector.observe
+
+    def held(detector: Detector, batch: Columns, *rest: Any) -> Verdicts:
+        assert len(batch) == 1 or cancelled.wait(60)
+        verdicts = judge(detector, batch, *rest)
+        finished.append(len(batch))
+        return verdicts
+
     async def test(parts: Parts) -> None:
         await parts.training.run(history(100))
-        large = asyncio.create_task(parts.serving.observe(columns(logs(20_000)), None, True))
+        monkeypatch.setattr(Detector, "observe", held)
+        large = asyncio.create_task(parts.serving.observe(columns(logs(1_000)), None, True))
         await asyncio.wait([large], timeout=0)
         large.cancel()
-        _, verdicts = await parts.serving.observe(columns(logs(1)), None, False)
+        cancelled.set()
+        await parts.serving.observe(columns(logs(1)), None, False)
         assert large.cancelled()
-        assert len(verdicts.scores) == 1
+        assert finished == [1_000, 1]
 
     with_parts(test)
 

@@ -259,7 +259,9 @@ def service(running: Running) -> Iterator[httpx.Client]:
     """A client with the token, when the service answers."""
     process = running.process
     with caller(running.port) as client:
-        until(lambda: answers(client) or process.popen.poll() is not None, "the service answers")
+        # The very first start compiles the kernels.
+        up = lambda: answers(client) or process.popen.poll() is not None  # noqa: E731
+        until(up, "the service answers", 300)
         assert process.popen.poll() is None, process.output.read_text()
         yield client
 

@@ -77,6 +77,7 @@ def test_a_backup_of_the_running_service_restores_model_and_memory(
         client.post("/detect", json={"logs": logs(50)}).raise_for_status()
         kept = lambda: client.get("/status").json()["memory"]["snapshot_age_seconds"]  # noqa: E731
         until(lambda: kept() is not None, "a snapshot was kept")
+        (tmp_path / "models" / ".a-file-that-is-being-written.part").write_bytes(b"half")
         assert tar("-czf", app=tmp_path, backup=tmp_path) in {0, 1}
         entities = client.get("/status").json()["memory"]["entities"]
     restored = tmp_path / "restored"
