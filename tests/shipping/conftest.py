@@ -122,6 +122,7 @@ def kept_secret(parts: Parts, tmp_path_factory: pytest.TempPathFactory) -> Itera
     file = tmp_path_factory.mktemp("secret") / "secret.json"
     file.write_text(json.dumps(secret["data"] if older else secret))
     name = secret["metadata"]["name"]
+    parts.podman("secret", "rm", name, check=False)  # of a run that was killed
     parts.podman("secret", "create", name, file)
     yield
     parts.podman("secret", "rm", name, check=False)
