@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from api_anomaly.compiled import kernel
+from api_anomaly.core.runs import places
 
 SEVERITIES = ("low", "medium", "high", "critical")
 #: A log that is this many times rarer than the budget has at least the severity beside it.
@@ -188,9 +189,6 @@ def _capped_ladder(values: NDArray[np.float64], ranks: NDArray[np.int64], least:
 def _ranks(values: NDArray[np.float64], actors: NDArray[np.uint64]) -> NDArray[np.int64]:
     """The place of each of `values` (n,) among those of its actor (n,), the highest first."""
     order = np.lexsort((-values, actors))
-    sorted_actors = actors[order]
-    starts = np.flatnonzero(np.append(True, sorted_actors[1:] != sorted_actors[:-1]))
     ranks = np.empty(len(values), np.int64)
-    runs = np.diff(np.append(starts, len(values)))
-    ranks[order] = np.arange(len(values)) - np.repeat(starts, runs)
+    ranks[order] = places(actors[order])
     return ranks

@@ -138,7 +138,7 @@ def fit(
     sums = forest.trees.sums(rows, apart), ranker and ranker.trees.sums(rows, apart)
     model = _uncalibrated(forest, ranker, scaler, sums, slice(cold, cut), options.alert_budget)
     evidence = model.evidence_from(*sums)
-    odds = None if sums[1] is None or ranker is None else ranker.baseline + sums[1][cold:]
+    odds = None if sums[1] is None or ranker is None else ranker.log_odds_from(sums[1][cold:])
     doubts = None if odds is None else doubted(odds, past[1], keys[cold:, 1], past[2])
     # The held-out logs alone are few actors on few days, so the history before them has a say too.
     of = evidence[cold:], past[1], options.alert_budget, len(rows) - cut, doubts
@@ -160,7 +160,7 @@ def _uncalibrated(
     suspicion, abuse = forest.suspicion_from(sums[0][warm]), None
     rarity = Ladder.of(suspicion)
     if ranker is not None and sums[1] is not None:
-        odds = ranker.baseline + sums[1][warm]
+        odds = ranker.log_odds_from(sums[1][warm])
         own = Ladder.of(odds)
         odds_of_abuse(odds, rarity.evidence_of(suspicion))
         raised = Ladder.of(odds)

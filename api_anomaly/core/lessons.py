@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from api_anomaly.core.behaviours import NAMES
+from api_anomaly.core.runs import places
 
 #: Characters of an anomaly's id: 96 bits, so that a billion anomalies share none.
 ID_CHARACTERS = 24
@@ -76,16 +77,10 @@ def last_of_users(
     """
     late = np.arange(len(users))[::-1]
     order = late[np.argsort(users[::-1], kind="stable")]
-    order = order[_places(users[order]) < of_user]
+    order = order[places(users[order]) < of_user]
     first = 0 if most is None else np.sort(order)[-most:].min(initial=len(users))
     kept: NDArray[np.int64] = order[order >= first]
     return kept
-
-
-def _places(users: NDArray[np.uint64]) -> NDArray[np.int64]:
-    """The place of each (m,) among its equals, from 0; equals lie side by side."""
-    starts = np.flatnonzero(np.append(True, users[1:] != users[:-1]))
-    return np.arange(len(users)) - np.repeat(starts, np.diff(np.append(starts, len(users))))
 
 
 def distances(

@@ -76,7 +76,11 @@ class Ranker(NamedTuple):
 
     def log_odds(self, rows: NDArray[np.float32]) -> NDArray[np.float64]:
         """Log-odds of abuse of each row (n, d): the mean of the models' ``decision_function``."""
-        return self.baseline + self.trees.sums(rows)
+        return self.log_odds_from(self.trees.sums(rows))
+
+    def log_odds_from(self, sums: NDArray[np.float64]) -> NDArray[np.float64]:
+        """`log_odds` of rows whose sums (n,) over the trees are known."""
+        return self.baseline + sums
 
 
 def _with(some: NDArray[np.float32], drawn: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -207,9 +207,10 @@ def test_a_cancelled_large_batch_is_finished_before_the_next_one_begins(
         await asyncio.wait([large], timeout=0)
         large.cancel()
         cancelled.set()
-        await parts.serving.observe(columns(logs(1)), None, False)
+        _, verdicts = await parts.serving.observe(columns(logs(1)), None, False)
         assert large.cancelled()
         assert finished == [1_000, 1]
+        assert len(verdicts.scores) == 1
 
     with_parts(test)
 
