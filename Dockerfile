@@ -28,7 +28,7 @@ COPY api_anomaly/ api_anomaly/
 # Bytecode that is never checked against the sources: the image changes as a whole or not at all.
 RUN chmod -R a+rX,go-w /app \
     && /opt/venv/bin/python -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/venv/lib /app \
-    && /opt/venv/bin/python -m api_anomaly.service.warm
+    && /opt/venv/bin/python -m api_anomaly.runtime.compile_kernels
 
 # ---- the image that ships ----
 FROM ${PYTHON_IMAGE}
@@ -55,7 +55,7 @@ USER 10001:10001
 VOLUME ["/app/models", "/app/logs"]
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 \
-    CMD ["python", "-m", "api_anomaly.service.alive"]
+    CMD ["python", "-m", "api_anomaly.http.healthcheck"]
 CMD ["python", "main.py"]
 
 # Last, so that another version changes no layer.

@@ -2,10 +2,10 @@
 
 import os
 
-from api_anomaly.service.app import create_app
-from api_anomaly.service.environment import SettingsError
-from api_anomaly.service.serve import serve
-from api_anomaly.service.settings import Settings
+from api_anomaly.http.app import create_app
+from api_anomaly.environment import SettingsError
+from api_anomaly.http.server import serve
+from api_anomaly.settings import Settings
 
 try:
     settings = Settings.from_environ(os.environ)

@@ -11,7 +11,6 @@ ROOT = Path(__file__).resolve().parent.parent
 CODE = (
     "main.py",
     "api_anomaly/**/*.py",
-    "api_replay/**/*.py",
     "benchmarks/**/*.py",
     "scripts/*.py",
 )

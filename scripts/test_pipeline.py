@@ -19,10 +19,10 @@ sys.path.insert(0, str(ROOT))
 try:
     from rich.table import Table
 
-    from api_replay.cli import URL, consoles, token_of_environment
-    from api_replay.client import ServiceFailed, connection
-    from api_replay.smoke import Deployment, Result, results
-    from api_replay.tables import safe
+    from api_anomaly.client.cli import URL, consoles, token_of_environment
+    from api_anomaly.client.service import ServiceFailed, connection
+    from api_anomaly.client.smoke import Deployment, Result, results
+    from api_anomaly.client.report import safe
 except ModuleNotFoundError as missing:
     # Called with the system's Python: the project's own has the packages.
     if not PYTHON.exists() or Path(sys.prefix) == PYTHON.parent.parent:

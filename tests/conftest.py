@@ -14,13 +14,13 @@ import pytest
 from hypothesis import settings
 import uvicorn
 
-from api_anomaly.core.columns import Columns, columns_of
-from api_anomaly.core.detector import FitOptions, Fitted, fit
-from api_anomaly.service.app import Application, create_app
-from api_anomaly.service.settings import Settings
-from api_anomaly.service.wire import Wire
-from api_anomaly.vault.keys import SigningKeys
-from api_anomaly.vault.manifest import Facts
+from api_anomaly.logs.columns import Columns, columns_of
+from api_anomaly.detector import FitOptions, Fitted, fit
+from api_anomaly.http.app import Application, create_app
+from api_anomaly.settings import Settings
+from api_anomaly.http.protocol import Wire
+from api_anomaly.storage.keys import SigningKeys
+from api_anomaly.storage.manifest import Facts
 
 # No test is timed: on a shared machine the same example takes a millisecond or half a second. And
 # every run of these tests tries the same examples, so that what passes here passes everywhere; to

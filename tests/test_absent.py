@@ -3,13 +3,11 @@
 import importlib
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from api_anomaly.absent import absent
-
-ROOT = Path(__file__).parents[1]
+from tests.support.paths import ROOT
 
 
 def test_a_package_is_kept_away_and_comes_back() -> None:
@@ -29,8 +27,8 @@ def test_a_service_that_only_scores_has_no_scipy_and_a_training_gets_it() -> Non
     program = """
 import sys
 import numpy as np
-import api_anomaly.service.app
-from api_anomaly.core.forest import Forest
+import api_anomaly.http.app
+from api_anomaly.model.forest import Forest
 assert not {"scipy", "sklearn"} & set(sys.modules), "imported"
 assert len(Forest.grow(np.random.rand(50, 3).astype("f4"), 2, 16, 0).trees.roots) == 2
 assert {"scipy", "sklearn"} <= set(sys.modules)

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from api_anomaly.rules.logs import RuleLogs
-from api_anomaly.rules.reading import read_rules, write_rules
+from api_anomaly.rules.parsing import read_rules, write_rules
 from api_anomaly.rules.rule import Rule, RuleError
 from api_anomaly.rules.state import MAX_ACTORS, RuleState
 

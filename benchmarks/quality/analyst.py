@@ -22,10 +22,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from api_anomaly.core.behaviour_pass import observe
-from api_anomaly.core.detector import Detector, FitOptions, fit
-from api_anomaly.core.feedback import Feedback
-from api_anomaly.core.lessons import LESSON, lessons_of
+from api_anomaly.features.extract import observe
+from api_anomaly.detector import Detector, FitOptions, fit
+from api_anomaly.feedback.rescoring import Feedback
+from api_anomaly.feedback.labels import LESSON, lessons_of
 from benchmarks.quality.datasets import UNKNOWN, Dataset, Floats
 
 LEARNT = 0.6  # of the training part, before the analyst looks at what follows

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from api_anomaly.core.columns import Columns, columns_of
+from api_anomaly.logs.columns import Columns, columns_of
 from api_anomaly.rules import RuleLogs
 from api_anomaly.rules.logs import unix_seconds
 from benchmarks.traffic.simulation import Traffic

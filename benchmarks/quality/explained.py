@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
-from api_anomaly.core.detector import Verdicts
+from api_anomaly.detector import Verdicts
 
 _RATE = ("*_requests_10s", "*_requests_3m", "*_burst", "*_requests_1h", "*_requests_1d")
 _LASTING = ("*_requests_1h", "*_requests_1d")

@@ -12,7 +12,7 @@ from string import Template
 from typing import Any
 
 import api_anomaly
-from api_anomaly.core.behaviours import SCHEMA
+from api_anomaly.features.table import SCHEMA
 from benchmarks.quality.contenders import BUDGET, OURS
 from benchmarks.quality.finds import BRIEF
 from benchmarks.quality.goals import outcomes

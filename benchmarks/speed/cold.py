@@ -5,8 +5,8 @@ import os
 import shutil
 from time import perf_counter, sleep
 
-from api_anomaly.compiled import kept_code
-from benchmarks.hardness.service import Service
+from api_anomaly.kernels import kept_code
+from benchmarks.robustness.service import Service
 from benchmarks.speed.contenders import Run, say
 from benchmarks.speed.measures import spread
 from benchmarks.speed.report import Measured, Table

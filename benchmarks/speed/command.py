@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmarks.hardness.service import ROOT
+from benchmarks.robustness.service import ROOT
 from benchmarks.speed import cold, grown, late, million, models, side
 from benchmarks.speed.contenders import Run
 from benchmarks.speed.goals import below_guards

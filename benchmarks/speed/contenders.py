@@ -12,9 +12,9 @@ from typing import Any, ParamSpec, TypeVar
 
 from pydantic import TypeAdapter
 
-from api_anomaly.vault.keys import SigningKeys
-from benchmarks.hardness.openloop import load
-from benchmarks.hardness.service import ROOT, TOKEN, Service
+from api_anomaly.storage.keys import SigningKeys
+from benchmarks.robustness.openloop import load
+from benchmarks.robustness.service import ROOT, TOKEN, Service
 from benchmarks.speed.echo import Body
 from benchmarks.speed.history import parts
 from benchmarks.speed.load import rate, request_bytes

@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from api_anomaly.core.behaviour_pass import observe
-from api_anomaly.core.columns import Columns, columns_of
-from api_anomaly.core.detector import Detector
-from api_anomaly.core.memory import Memory
-from api_anomaly.core.model import Model
-from api_anomaly.vault.snapshot import SnapshotWriter
-from api_anomaly.vault.store import Vault
+from api_anomaly.features.extract import observe
+from api_anomaly.logs.columns import Columns, columns_of
+from api_anomaly.detector import Detector
+from api_anomaly.features.memory import Memory
+from api_anomaly.model.bundle import Model
+from api_anomaly.storage.snapshot import SnapshotWriter
+from api_anomaly.storage.models import Vault
 from benchmarks.speed.contenders import KEYS, Apart, Run, post, say
 from benchmarks.speed.measures import shares, spread
 from benchmarks.speed.report import Measured, Table

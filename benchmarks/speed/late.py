@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from time import perf_counter
 
-from benchmarks.hardness.openloop import Load
-from benchmarks.hardness.service import Answer, Service
+from benchmarks.robustness.openloop import Load
+from benchmarks.robustness.service import Answer, Service
 from benchmarks.speed.contenders import Run, load, say
 from benchmarks.speed.history import history
 from benchmarks.speed.measures import quantile

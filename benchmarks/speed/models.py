@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from api_anomaly.core.behaviour_pass import observe
-from api_anomaly.core.memory import Memory
+from api_anomaly.features.extract import observe
+from api_anomaly.features.memory import Memory
 from benchmarks.speed.contenders import TRAINING_LOGS, Apart, Run, say
 from benchmarks.speed.grown import columns, model_in
 from benchmarks.speed.measures import spread

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import NamedTuple
 
-from benchmarks.hardness.service import Service
+from benchmarks.robustness.service import Service
 from benchmarks.speed.contenders import Run, Uvicorn, parses, post, rate, say
 from benchmarks.speed.load import CONNECTIONS
 from benchmarks.speed.measures import Spread, shares, spread

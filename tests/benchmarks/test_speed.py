@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.hardness.openloop import load
+from benchmarks.robustness.openloop import load
 from benchmarks.speed import report
 from benchmarks.speed.echo import Body
 from benchmarks.speed.goals import GOALS, below_guards, judged
@@ -179,7 +179,7 @@ def test_a_stall_is_seen_by_all_who_were_due_meanwhile() -> None:
 
 
 def test_who_is_not_answered_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("benchmarks.hardness.openloop._PATIENCE", 0.1)
+    monkeypatch.setattr("benchmarks.robustness.openloop._PATIENCE", 0.1)
     with _stalling(after=1, seconds=1.0) as port:
         found = load(port, [request_bytes(b"{}", "t")], 50.0, 0.2, probe=False)
     assert found.statuses == {0: 10}
@@ -188,7 +188,7 @@ def test_who_is_not_answered_is_counted(monkeypatch: pytest.MonkeyPatch) -> None
 def test_a_load_without_a_free_connection_rests_and_is_not_called_late(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("benchmarks.hardness.openloop.CONNECTIONS", 3)
+    monkeypatch.setattr("benchmarks.robustness.openloop.CONNECTIONS", 3)
     with _stalling(after=10, seconds=1.0) as port:
         used = time.thread_time()
         found = load(port, [request_bytes(b"{}", "t")], 100.0, 1.2, probe=False)

@@ -10,19 +10,19 @@ from tempfile import TemporaryDirectory
 import atheris
 
 # Kernels are imported before: Numba cannot compile what Atheris has instrumented.
-import api_anomaly.core.memory
-import api_anomaly.scan.bodies  # noqa: F401
+import api_anomaly.features.memory
+import api_anomaly.logs.scan.bodies  # noqa: F401
 
 with atheris.instrument_imports(include=["api_anomaly"]):
     from api_anomaly.errors import AnomalyError
-    from api_anomaly.service.auth import bearer_token
-    from api_anomaly.service.body import inflate
-    from api_anomaly.service.decode import Decoder
-    from api_anomaly.service.retries import retry_key
-    from api_anomaly.service.token_file import entries_in
-    from api_anomaly.vault.keys import SigningKeys
-    from api_anomaly.vault.manifest import read_manifest
-    from api_anomaly.vault.snapshot import read_snapshot
+    from api_anomaly.http.auth.tokens import bearer_token
+    from api_anomaly.http.body import inflate
+    from api_anomaly.logs.decode import Decoder
+    from api_anomaly.runtime.idempotency import retry_key
+    from api_anomaly.http.auth.token_file import entries_in
+    from api_anomaly.storage.keys import SigningKeys
+    from api_anomaly.storage.manifest import read_manifest
+    from api_anomaly.storage.snapshot import read_snapshot
 
 MOST_BYTES = 100_000
 FOLDER = TemporaryDirectory()

@@ -1,0 +1,1 @@
+"""What analysts said: labels, and how they change scores."""

@@ -1,0 +1,134 @@
+"""How the numeric kernels are compiled, and where the machine code is kept.
+
+Numba compiles a kernel at its first call and can keep the machine code on disk. Two of its habits
+do not fit a service, so this module changes them:
+
+* Numba knows a kept file by the source of the kernel's own module only, so that a kernel that calls
+  one of another module would go stale after an upgrade. Here the folder's name holds a digest of
+  *all* kernel sources.
+* Numba gives up when the folder cannot be written. Here a read-only folder is read and never
+  written, so that code that was compiled when the image was built serves a container with a
+  read-only root. Where nothing can be read or written, every start compiles anew.
+
+The kept files are code and are trusted like the ``.pyc`` files beside them: keep them out of reach
+of others.
+"""
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable
+from contextlib import suppress
+from functools import cache
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from api_anomaly.absent import absent
+
+# Numba looks for SciPy, whose linear algebra no kernel needs: 13 megabytes that would stay for as
+# long as the service lives. A training gets SciPy when it asks for it.
+with absent("scipy"):
+    import numba
+    from numba.core.caching import CompileResultCacheImpl, FunctionCache, UserProvidedCacheLocator
+    from numba.core.registry import cpu_target
+
+    # What it would do before the first kernel, and where it looks once more.
+    cpu_target.typing_context.refresh()
+    cpu_target.target_context.refresh()
+
+_SOURCES = Path(__file__).parent
+_PACKAGES = ("logs", "features", "model", "explain", "feedback")  # those that hold kernels
+
+
+@cache
+def source_digest() -> str:
+    """First 12 hex digits of the SHA-256 over every source that holds or feeds a kernel."""
+    digest = hashlib.sha256()
+    packages = (sorted((_SOURCES / package).rglob("*.py")) for package in _PACKAGES)
+    for path in [Path(__file__), *chain.from_iterable(packages)]:
+        name = path.relative_to(_SOURCES).as_posix()
+        digest.update(name.encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+@cache
+def kept_code() -> tuple[Path, bool]:
+    """The folder of the compiled kernels and whether it can be written.
+
+    ``KERNEL_CACHE_DIR`` names its parent, by default the package's ``__pycache__``.
+    """
+    named = os.environ.get("KERNEL_CACHE_DIR")
+    parent = Path(named) if named else _SOURCES / "__pycache__"
+    folder = parent / f"kernels-{source_digest()}"
+    return folder, _writable(folder)
+
+
+def _writable(folder: Path) -> bool:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError:
+        return False
+    return True
+
+
+class _Locator(UserProvidedCacheLocator):
+    """Keeps a kernel's machine code in `kept_code`, whatever its module's time stamp says."""
+
+    def __init__(self, py_func: Any, py_file: str) -> None:
+        super().__init__(py_func, py_file)  # type: ignore[no-untyped-call]
+        self._cache_path = str(kept_code()[0] / Path(py_file).stem)
+
+    def get_source_stamp(self) -> str:
+        return source_digest()
+
+    @classmethod
+    def from_function(cls, py_func: Any, py_file: str) -> "_Locator":
+        return cls(py_func, py_file)
+
+
+class _CodeOnDisk(CompileResultCacheImpl):
+    _locator_classes = [_Locator]
+
+
+class _KernelCache(FunctionCache):
+    _impl_class = _CodeOnDisk
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        try:
+            return super().load_overload(sig, target_context)  # type: ignore[no-untyped-call]
+        except Exception:  # whatever is wrong with a kept file, compiling anew is right
+            self._forget()
+            return None
+
+    def _forget(self) -> None:
+        if kept_code()[1]:
+            with suppress(OSError):
+                self.flush()  # type: ignore[no-untyped-call]
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        if kept_code()[1]:
+            with suppress(OSError):  # a full disk, say; the next start compiles again
+                super().save_overload(sig, data)  # type: ignore[no-untyped-call]
+
+
+def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compile `function` for arrays: no Python objects, no GIL, IEEE arithmetic, kept on disk.
+
+    A kernel that another calls becomes part of it: to hand on a table (dozens of words) would cost
+    more than most of them do.
+    """
+    return _kept(function, numba.njit(nogil=True, error_model="numpy", forceinline=True)(function))
+
+
+def bare_kernel(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A `kernel` that makes no array and counts no references to those it is given: what is called
+    for every byte would spend half its time on that. Its callers hold the arrays meanwhile."""
+    uncounted: Any = {"_nrt": False}  # not among the options that Numba declares
+    return _kept(function, numba.njit(nogil=True, error_model="numpy", **uncounted)(function))
+
+
+def _kept(function: Callable[..., Any], compiled: Any) -> Callable[..., Any]:
+    compiled._cache = _KernelCache(function)  # type: ignore[no-untyped-call]
+    return compiled  # type: ignore[no-any-return]

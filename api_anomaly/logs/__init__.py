@@ -1,0 +1,1 @@
+"""What a log is: schema, columns, decoding, templates and log formats."""

@@ -1,0 +1,1 @@
+"""Log formats: one module a family, and the registry that names them."""

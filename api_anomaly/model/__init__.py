@@ -1,0 +1,1 @@
+"""How anomalous a log is: forest, abuse classifier, calibration and their training."""

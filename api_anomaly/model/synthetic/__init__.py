@@ -1,0 +1,1 @@
+"""Synthetic attacks in the team's own traffic: training data of the abuse classifier."""

@@ -1,0 +1,88 @@
+"""The command line of the simulator, and the files that it writes."""
+
+import gzip
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks.traffic.command import main
+from benchmarks.traffic.scenario import preset
+from benchmarks.traffic.simulation import CONTRACT_FIELDS, simulate
+from benchmarks.traffic.writer import write_logs
+from tests.support.paths import ROOT
+
+SMALL = ["--preset", "week", "--users", "20", "--days", "2", "--seed", "3"]
+
+
+def test_the_file_holds_the_simulated_logs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "logs.ndjson.gz"
+    assert main([*SMALL, "--out", str(out)]) == 0
+    with gzip.open(out, "rt") as lines:
+        written = [json.loads(line) for line in lines]
+    assert written == simulate(preset("week", users=20, days=2, seed=3)).logs()
+    captured = capsys.readouterr()
+    assert f"wrote {len(written):,} logs with labels" in captured.out
+    assert "stuffing_concentrated" in captured.out and "nightly_job" in captured.out
+    assert "writing" in captured.err
+
+
+def test_without_labels_only_the_contracts_fields_are_written(tmp_path: Path) -> None:
+    out = tmp_path / "logs.ndjson"
+    assert main([*SMALL, "--no-labels", "--out", str(out)]) == 0
+    for line in out.read_text().splitlines():
+        assert tuple(json.loads(line)) == CONTRACT_FIELDS
+
+
+def test_equal_traffic_gives_equal_bytes(tmp_path: Path) -> None:
+    traffic = simulate(preset("day", users=20, days=2))
+    first, second = tmp_path / "first.ndjson.gz", tmp_path / "second.ndjson.gz"
+    assert write_logs(traffic, first) == write_logs(traffic, second)
+    assert first.read_bytes() == second.read_bytes()
+
+
+def test_a_number_out_of_range_is_said_and_nothing_is_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "logs.ndjson"
+    assert main(["--users", "3", "--out", str(out)]) == 1
+    assert "users must be at least 20" in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_a_place_that_cannot_be_written_to_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*SMALL, "--out", str(tmp_path / "nowhere" / "logs.ndjson")]) == 1
+    assert "cannot write" in capsys.readouterr().err
+
+
+def test_the_script_explains_itself_in_a_fresh_checkout_without_numpy(tmp_path: Path) -> None:
+    for folder in ("scripts", "benchmarks"):
+        shutil.copytree(ROOT / folder, tmp_path / folder)
+    answer = subprocess.run(
+        [sys.executable, "-S", tmp_path / "scripts" / "simulate", "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "PYTHONPATH": ""},
+    )
+    assert "--preset" in answer.stdout and "fortnight" in answer.stdout
+
+
+def test_the_script_is_executable_from_any_folder(tmp_path: Path) -> None:
+    script = ROOT / "scripts" / "simulate"
+    assert os.access(script, os.X_OK)
+    subprocess.run(
+        [sys.executable, script, *SMALL, "--out", "here.ndjson"],
+        check=True,
+        cwd=tmp_path,
+        capture_output=True,
+    )
+    assert (tmp_path / "here.ndjson").stat().st_size > 0

@@ -1,0 +1,219 @@
+"""What the behaviour pass promises about order, calls, other actors, late logs and odd values."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from api_anomaly.features.extract import actor_keys, observe
+from api_anomaly.features.table import BEHAVIOURS, NAMES, in_units
+from api_anomaly.features.memory import ACTOR, COUNTERS, PLACES, SPANS, Memory
+from tests.support.records import contents, record
+from tests.support.streams import START, YEAR_1, YEAR_9999, columns, plain, streams, traffic
+
+Logs = list[dict[str, Any]]
+
+#: A user's rows depend on what others do in these columns only: how rare endpoints, statuses and
+#: methods are in everybody's traffic, how surprising steps and novelties are, what peers do.
+SHARED_BEHAVIOURS = {
+    "status_surprise",
+    "method_rarity",
+    "endpoint_rarity",
+    "step_surprise",
+    "user_new_endpoint",
+    "user_new_address",
+    "user_new_network",
+    "user_new_agent",
+    *(f"{who}_wandering" for who in ("user", "address")),
+    *(row.name for row in BEHAVIOURS if row.family in ("peers", "endpoint")),
+}
+
+
+def column(rows: np.ndarray, name: str) -> np.ndarray:
+    """One behaviour in its unit."""
+    return in_units(rows)[:, NAMES.index(name)]
+
+
+@given(streams(), st.data())
+@settings(max_examples=30)
+def test_any_chopping_into_calls_gives_the_same_rows_and_the_same_memory(
+    logs: Logs, data: st.DataObject
+) -> None:
+    cuts = data.draw(st.lists(st.integers(0, len(logs)), max_size=3).map(sorted))
+    whole, parts = Memory.empty(16), Memory.empty(16)
+    expected = observe(whole, columns(logs))
+    edges = [0, *cuts, len(logs)]
+    pieces = [columns(logs[a:b]) for a, b in zip(edges, edges[1:], strict=False)]
+    observed = [observe(parts, piece) for piece in pieces]
+    assert np.array_equal(np.concatenate([piece.rows for piece in observed]), expected.rows)
+    assert np.array_equal(np.concatenate([piece.history for piece in observed]), expected.history)
+    assert contents(parts) == contents(whole)
+
+
+def test_log_by_log_gives_what_one_batch_gives() -> None:
+    logs = traffic(200)
+    whole, single = Memory.empty(100), Memory.empty(100)
+    rows = [observe(single, columns([log])).rows for log in logs]
+    assert np.array_equal(np.concatenate(rows), observe(whole, columns(logs)).rows)
+    assert contents(single) == contents(whole)
+
+
+@given(streams(most=30), streams(most=30))
+@settings(max_examples=25)
+def test_not_remembering_gives_the_rows_of_remembering_and_leaves_no_trace(
+    past: Logs, logs: Logs
+) -> None:
+    memory = Memory.empty(100)
+    observe(memory, columns(past))
+    before = contents(memory)
+    forgotten = observe(memory, columns(logs), remember=False)
+    assert contents(memory) == before
+    remembered = observe(memory, columns(logs))
+    assert np.array_equal(forgotten.rows, remembered.rows)
+    assert np.array_equal(forgotten.history, remembered.history)
+
+
+def test_others_change_only_the_shared_behaviours_of_a_user() -> None:
+    own, others = traffic(300, seed=1, site="a-"), traffic(900, seed=2, site="bb-", users=40)
+    both = sorted(own + others, key=lambda log: log["time"])
+    mine = np.array([log["user_id"].startswith("a-") for log in both])
+    alone = observe(Memory.empty(200), columns(own)).rows
+    among = observe(Memory.empty(200), columns(both)).rows[mine]
+    differ = {
+        name for name, same in zip(NAMES, (alone == among).all(axis=0), strict=True) if not same
+    }
+    assert differ <= SHARED_BEHAVIOURS
+    assert {"status_surprise", "endpoint_rarity", "step_surprise", "user_wandering"} <= differ
+
+
+@given(streams(most=40))
+@settings(max_examples=40)
+def test_no_value_is_ever_infinite_or_not_a_number(logs: Logs) -> None:
+    memory = Memory.empty(16)
+    rows = observe(memory, columns(logs)).rows
+    after = observe(memory, columns([plain(START + i, user_id=None) for i in range(3)])).rows
+    assert np.isfinite(rows).all() and np.isfinite(after).all()
+    assert np.isfinite(in_units(rows)).all()
+
+
+def test_absurd_sizes_and_times_do_not_spoil_a_past_for_ever() -> None:
+    absurd = {"response_time": 1e300, "request_size": 1e300, "response_size": 1e300}
+    logs = [plain(START, **absurd), plain(START + 1.0, **absurd)]
+    logs += [plain(START + 30 * 86_400.0 + i) for i in range(5)]
+    rows = observe(Memory.empty(16), columns(logs)).rows
+    assert np.isfinite(rows).all()
+    assert column(rows, "user_kilobytes_1d")[-1] < 1e5
+
+
+IN_ANY_ORDER = ("client_errors", "denied", "missing", "server_errors", "writes", "failed_writes")
+AMOUNTS = ("kilobytes", "seconds")
+
+
+@given(st.permutations(range(40)), st.integers(0, 5))
+@settings(max_examples=40)
+def test_a_late_log_counts_as_if_it_had_come_in_time(order: list[int], seed: int) -> None:
+    logs = [log | {"user_id": "ann"} for log in traffic(40, seed=seed, pace=900.0)]
+    for at, status in ((3, 401), (9, 403), (17, 500), (30, 404)):
+        logs[at] |= {"status_code": status, "method": "DELETE"}
+    assert logs[-1]["time"] - logs[0]["time"] < 86_400.0
+    key = actor_keys(columns(logs[:1]))[0]
+    pasts = []
+    for stream in (logs, [logs[i] for i in order]):
+        memory = Memory.empty(100)
+        observe(memory, columns(stream))
+        pasts.append(record(memory.state.actors, key))
+    in_time, late = pasts
+    assert in_time["last"] == late["last"]
+    assert np.allclose(in_time["requests"], late["requests"], rtol=1e-4)
+    for name in (*IN_ANY_ORDER, *AMOUNTS):
+        places = PLACES[list(COUNTERS).index(name)]
+        places = places[places >= 0]
+        assert np.allclose(in_time["counts"][places], late["counts"][places], rtol=1e-4), name
+
+
+@pytest.mark.parametrize("skewed", [YEAR_9999, YEAR_1, 0.0, START + 400 * 86_400.0])
+def test_a_log_from_another_year_does_not_blind_a_user(skewed: float) -> None:
+    burst = [plain(START + 1_000.0 + 0.1 * i, status_code=403) for i in range(60)]
+    past = [plain(START + i) for i in range(30)]
+    usual = observe(Memory.empty(16), columns([*past, *burst])).rows
+    rows = observe(Memory.empty(16), columns([*past, plain(skewed), *burst])).rows
+    for name in ("user_requests_10s", "user_requests_3m", "user_denied_3m", "address_denied_1d"):
+        expected, got = column(usual, name)[-1], column(rows, name)[-1]
+        assert abs(got - expected) <= 1.0 + 0.01 * expected, name
+
+
+def test_a_first_log_from_the_year_9999_does_not_blind_a_user_either() -> None:
+    logs = [plain(YEAR_9999)] + [plain(START + 0.1 * i, method="POST") for i in range(60)]
+    rows = observe(Memory.empty(16), columns(logs)).rows
+    assert column(rows, "user_writes_3m")[-1] > 50.0
+    assert column(rows, "user_gap")[-1] == pytest.approx(0.1, rel=1e-3)
+
+
+def test_a_log_without_a_user_is_its_addresss_own_behaviour_and_the_reverse() -> None:
+    actor = [
+        name[5:] for name in NAMES if name.startswith("user_") and f"address_{name[5:]}" in NAMES
+    ]
+    for missing in ("user_id", "ip_address"):
+        logs = [log | {"user_id": "ann", "ip_address": "192.0.2.1"} for log in traffic(100)]
+        rows = observe(Memory.empty(16), columns([log | {missing: None} for log in logs])).rows
+        for name in actor:
+            if name != "new_partners_1d":
+                same = column(rows, f"user_{name}") == column(rows, f"address_{name}")
+                assert same.all(), name
+
+
+def test_a_missing_address_is_met_once_and_then_no_novelty() -> None:
+    logs = [plain(START + i, ip_address=None) for i in range(30)]
+    rows = observe(Memory.empty(16), columns(logs)).rows
+    known = observe(Memory.empty(16), columns([plain(START + i) for i in range(30)])).rows
+    for name in ("user_new_partners_1d", "user_new_address", "user_new_network"):
+        assert np.array_equal(column(rows, name), column(known, name)), name
+
+
+def test_without_latency_and_sizes_a_log_is_exactly_usual() -> None:
+    nothing = {"response_time": None, "request_size": None, "response_size": None}
+    logs = [*traffic(100), *(plain(START + 1e5 + i, **nothing) for i in range(3))]
+    rows = observe(Memory.empty(100), columns(logs)).rows[-3:]
+    for name in ("latency_excess", "request_size_excess", "response_size_excess"):
+        assert (column(rows, name) == 0.0).all()
+
+
+def test_the_same_large_number_again_is_not_counting_up() -> None:
+    for number in (2**53, 2**53 + 2, 10**17):
+        logs = [plain(START + i, endpoint=f"/orders/{number}") for i in range(20)]
+        rows = observe(Memory.empty(16), columns(logs)).rows
+        assert column(rows, "user_sequential")[-1] == 0.0
+    logs = [plain(START + i, endpoint=f"/orders/{10**9 + i}") for i in range(40)]
+    assert column(observe(Memory.empty(16), columns(logs)).rows, "user_sequential")[-1] > 0.95
+
+
+def test_history_is_how_many_logs_the_longer_known_of_user_and_address_had() -> None:
+    logs = [plain(START + i) for i in range(5)]
+    logs += [plain(START + 9.0, user_id="new"), plain(START + 10.0, user_id="new", ip_address=None)]
+    assert observe(Memory.empty(16), columns(logs)).history.tolist() == [0, 1, 2, 3, 4, 5, 1]
+
+
+def test_an_empty_batch_is_no_rows() -> None:
+    memory = Memory.empty(16)
+    for remember in (True, False):
+        observed = observe(memory, columns([]), remember)
+        assert observed.rows.shape == (0, len(NAMES)) and observed.history.shape == (0,)
+
+
+def test_every_counter_has_a_place_of_its_own_for_each_half_life_that_is_read() -> None:
+    kept = PLACES[PLACES >= 0]
+    assert sorted(kept.tolist()) == list(range(ACTOR["counts"].shape[0]))
+    for h in range(3):
+        at = PLACES[:, h][PLACES[:, h] >= 0]
+        assert at.tolist() == list(range(SPANS[h], SPANS[h + 1]))
+
+
+def test_an_actor_of_four_billion_logs_is_not_new() -> None:
+    memory, logs = Memory.empty(16), [plain(START + i) for i in range(3)]
+    observe(memory, columns(logs[:1]))
+    key = actor_keys(columns(logs[:1]))[0]
+    record(memory.state.actors, key)["seen"] = 2**32 - 2
+    assert observe(memory, columns(logs[1:])).history.tolist() == [2**32 - 2, 2**32 - 1]
+    assert record(memory.state.actors, key)["seen"] == 2**32 - 1

@@ -1,0 +1,202 @@
+"""Whatever is sent: an answer below 500 or a closed connection, and a service as well as before."""
+
+import gzip
+import json
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from api_anomaly.http.app import create_app
+from api_anomaly.settings import Settings
+from benchmarks.robustness.service import Service
+
+TOKEN = "a-token-of-the-tests"
+EDGES = (
+    *("0", "-0", "-0.0", "1", "-1", "0.1", "5e-324", "1e308", "-1e308", "1e400", "-1e400"),
+    *("9007199254740993", str(2**31), str(2**63), str(2**64), "1" + "0" * 400, "0." + "0" * 400),
+    *('"1"', '""', "true", "null", "[]", "{}", "NaN", "Infinity", "1e", "0x10", "١"),
+)
+NUMBERS = ("timestamp", "status_code", "response_time", "request_size", "response_size", "label")
+MOMENTS = (
+    *("0001-01-01T00:00:00Z", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59.999999Z"),
+    *("9999-12-31T23:59:59-14:00", "1970-01-01T00:00:00Z", "2038-01-19T03:14:08Z", "0000-01-01"),
+    *("2024-02-30T00:00:00Z", "2024-06-30T23:59:60Z", "2024-01-01T24:00:00Z", "-62135596800"),
+)
+
+
+@pytest.fixture(scope="module")
+def client(serve_app, logs, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    """A trained service; the tests do not mind what it remembers. At the end: not one 5xx."""
+    folder = tmp_path_factory.mktemp("input")
+    made = Settings(
+        auth_token=(TOKEN,),
+        model_path=folder / "m.pkl",
+        scaler_path=folder / "s.pkl",
+        log_file=folder / "journal.log",
+        memory_entities=500,
+        forest_trees=5,
+        max_open_requests=10_000,
+    )
+    with serve_app(create_app(made)) as client:
+        assert client.post("/train", json={"logs": logs(100)}).status_code == 200
+        yield client
+        text = client.get("/metrics").text
+        assert 'status="5' not in text
+        assert client.post("/detect", json={"logs": logs(3)}).status_code == 200
+
+
+def log_with(field: str, value: str) -> bytes:
+    """A log in JSON with raw text as one of its values."""
+    log = {"timestamp": 1_700_000_000, "user_id": "u", "endpoint": "/", "method": "GET"}
+    rest = json.dumps({name: given for name, given in log.items() if name != field})
+    status = "" if field == "status_code" else '"status_code": 200, '
+    return f'{{{status}"{field}": {value}, {rest[1:]}'.encode()
+
+
+@pytest.mark.parametrize("field", NUMBERS)
+def test_numbers_at_every_edge(client: httpx.Client, field: str) -> None:
+    for value in EDGES:
+        for path in ("/detect", "/train"):
+            content = b'{"logs": [' + b",".join([log_with(field, value)] * 12) + b"]}"
+            answer = client.post(path, content=content)
+            assert answer.status_code in (200, 422), (value, answer.text)
+            json.loads(answer.text, parse_constant=pytest.fail)  # NaN and the like are no JSON
+    assert client.get("/status").status_code == 200
+
+
+@pytest.mark.parametrize("option", ["threshold", "test_size", "include_scores", "update_state"])
+def test_options_at_every_edge(client: httpx.Client, option: str) -> None:
+    for value in EDGES:
+        for path in ("/detect", "/train"):
+            content = f'{{"logs": [], "{option}": {value}}}'.encode()
+            assert client.post(path, content=content).status_code in (200, 422)
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_clocks_that_are_far_off(client: httpx.Client, logs, moment: str) -> None:
+    """A stranger whose clock is wrong by millennia changes no score of the others."""
+    others = logs(20, start=1_700_300_000.0)
+    asked = {"logs": others, "include_scores": True, "update_state": False}
+    before = client.post("/detect", json=asked).json()["scores"]
+    odd = {"timestamp": moment, "user_id": f"skewed-{moment}", "endpoint": "/clock"}
+    odd |= {"method": "GET", "status_code": 200}
+    sent = client.post("/detect", json={"logs": [odd, *logs(1), odd]})
+    assert sent.status_code in (200, 422)
+    after = client.post("/detect", json=asked).json()["scores"]
+    assert max(abs(a - b) for a, b in zip(after, before, strict=True)) < 0.05
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"logs": [], "logs": [{}]}',
+        b'{"logs": [{}], "logs": []}',
+        b'{"logs": [' + b'{"a":' * 50_000 + b"1" + b"}" * 50_000 + b"]}",
+        b'{"logs": ' + b"[" * 500_000,
+        b'{"logs": ["' + b"\\u0000" * 10_000 + b'"]}',
+        b'{"logs": [{"user_id": "\xc3\x28"}]}',
+        b'{"logs": [{"user_id": "\\ud83d"}]}',
+        b'{"logs": []}' + b" " * 1_000_000,
+        b'{"logs": []}\x00',
+        b"\xff\xfe{\x00}\x00",
+        b'{"' + b"k" * 1_000_000 + b'": 1, "logs": []}',
+        b'{"logs": [' + b"0," * 200_000 + b"0]}",
+    ],
+    ids=range(12),
+)
+@pytest.mark.parametrize("path", ["/detect", "/train"])
+def test_odd_json(client: httpx.Client, path: str, body: bytes) -> None:
+    assert client.post(path, content=body).status_code in (200, 413, 422)
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_gzip_that_was_cut_or_changed(client: httpx.Client, logs, data: st.DataObject) -> None:
+    whole = gzip.compress(json.dumps({"logs": logs(3)}).encode())
+    cut = data.draw(st.integers(0, len(whole)))
+    changed = bytearray(whole[:cut])
+    for _ in range(data.draw(st.integers(0, 3)) if changed else 0):
+        changed[data.draw(st.integers(0, len(changed) - 1))] ^= data.draw(st.integers(1, 255))
+    zipped = {"Content-Encoding": "gzip"}
+    answer = client.post("/detect", content=bytes(changed), headers=zipped)
+    assert answer.status_code in (200, 400, 422)
+
+
+def test_bombs_in_bombs_and_a_million_empty_parts_stop_at_the_limit(client: httpx.Client) -> None:
+    zipped = {"Content-Encoding": "gzip"}
+    bomb = gzip.compress(b"\0" * 200_000_000)
+    assert client.post("/detect", content=bomb, headers=zipped).status_code == 413
+    assert client.post("/detect", content=gzip.compress(bomb), headers=zipped).status_code == 422
+    parts = gzip.compress(b"") * 100_000
+    assert client.post("/detect", content=parts, headers=zipped).status_code == 400
+
+
+pieces = st.sampled_from(
+    [
+        *(
+            b"GET ",
+            b"POST ",
+            b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+            b"/detect",
+            b"/health",
+            b"//",
+            b"*",
+        ),
+        *(b" HTTP/1.1\r\n", b" HTTP/1.0\r\n", b" HTTP/9.9\r\n", b"\r\n", b"\r\n\r\n", b"\n", b"\0"),
+        *(b"Host: x\r\n", b"Content-Length: 5\r\n", b"Content-Length: -1\r\n", b"\xff", b": "),
+        *(b"Content-Length: 99999999999999999999\r\n", b"Transfer-Encoding: chunked\r\n", b"{}"),
+        *(b"5\r\nhello\r\n", b"0\r\n\r\n", b"ffffffffffffffff\r\n", b"Expect: 100-continue\r\n"),
+        *(b"Connection: close\r\n", b"Upgrade: websocket\r\nConnection: Upgrade\r\n", b"%zz%00"),
+        *(b"Authorization: Bearer " + TOKEN.encode() + b"\r\n", b"Authorization: Bearer \xff\r\n"),
+        *(
+            b"Content-Encoding: gzip\r\n",
+            b"Idempotency-Key: \x7f\r\n",
+            b"X-Request-ID: " + b"a" * 40,
+        ),
+    ]
+)
+
+
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(sent=st.lists(pieces | st.binary(max_size=20), max_size=14).map(b"".join))
+def test_whatever_comes_over_the_wire(client: httpx.Client, sent: bytes) -> None:
+    """Raw bytes, then the caller says that this was all: no answer is a 5xx, none hangs."""
+    with socket.create_connection((client.base_url.host, client.base_url.port), timeout=30) as wire:
+        wire.sendall(sent)
+        wire.shutdown(socket.SHUT_WR)
+        answer = b""
+        try:
+            while part := wire.recv(65_536):
+                answer += part
+        except ConnectionResetError:
+            pass
+    assert b"HTTP/1.1 5" not in answer
+    assert client.get("/health").status_code == 200
+
+
+@pytest.mark.slow
+def test_ten_million_elements_of_junk_take_little_room_and_time(tmp_path: Path, logs) -> None:
+    junk: dict[str, Any] = {
+        "numbers": b"0," * 10_000_000 + b"0",
+        "empty objects": b"{}," * 10_000_000 + b"{}",
+        "lists": b"[]," * 10_000_000 + b"[]",
+    }
+    limits = {"FOREST_TREES": "5", "MEMORY_ENTITIES": "1000", "MAX_TRAINING_LOGS": "100000"}
+    with Service(tmp_path, **limits) as service:
+        service.post("/train", {"logs": logs(100)})
+        before = service.resident()
+        for name, elements in junk.items():
+            body = b'{"logs": [' + elements + b"]}"
+            for path in ("/detect", "/train"):
+                answer = service.ask("POST", path, body)
+                assert answer.status in (413, 422), (name, answer.body[:200])
+        grown = (service.resident() - before) / 2**20
+        print(f"\n{grown:.0f} MiB more than before")
+        assert grown < 250
+        assert service.ask("GET", "/health").status == 200

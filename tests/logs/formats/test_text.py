@@ -1,0 +1,246 @@
+"""Text lines as servers write them."""
+
+import pytest
+from api_anomaly.logs.formats.fields import BadLine
+from api_anomaly.logs.formats.text import access_line, alb_line, unescaped
+from hypothesis import given
+from hypothesis import strategies as st
+
+FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"
+
+# (what it shows, the line, the fields that matter)
+SHAPES = [
+    (
+        "combined",
+        "178.151.82.188 - - [17/May/2015:10:05:03 +0000]"
+        f' "GET /images/k.png?x=1 HTTP/1.1" 200 203023 "http://a.example/" "{FIREFOX}"',
+        {
+            "timestamp": "2015-05-17T10:05:03Z",
+            "user_id": None,
+            "endpoint": "/images/k.png?x=1",
+            "method": "GET",
+            "status_code": 200,
+            "response_time": None,
+            "ip_address": "178.151.82.188",
+            "user_agent": FIREFOX,
+            "request_size": None,
+            "response_size": 203023,
+        },
+    ),
+    (
+        "common, a user, bytes unknown, a time zone",
+        '127.0.0.1 - frank [10/Oct/2000:13:55:36 -0700] "GET /apache_pb.gif HTTP/1.0" 304 -',
+        {
+            "timestamp": "2000-10-10T20:55:36Z",
+            "user_id": "frank",
+            "response_size": None,
+            "user_agent": None,
+        },
+    ),
+    (
+        "IPv6, HTTP/2",
+        '2001:db8:0:0::17 - - [01/Feb/2024:00:00:00 +0000] "POST /a HTTP/2.0" 201 5 "-" "-"',
+        {"ip_address": "2001:db8::17", "method": "POST", "endpoint": "/a", "user_agent": None},
+    ),
+    (
+        "a user with spaces and a bracket",
+        '10.0.0.1 - John [x] Doe [01/Feb/2024:00:00:00 +0000] "GET / HTTP/1.1" 200 5 "-" "c"',
+        {"user_id": "John [x] Doe", "ip_address": "10.0.0.1"},
+    ),
+    (
+        "an empty user, as Apache writes it",
+        '10.0.0.1 - "" [01/Feb/2024:00:00:00 +0000] "GET / HTTP/1.1" 401 5 "-" "c"',
+        {"user_id": None, "status_code": 401},
+    ),
+    (
+        "the virtual host first",
+        'a.example:443 10.0.0.1 - - [01/Feb/2024:00:00:00 +0000] "GET / HTTP/1.1" 200 5 "-" "c"',
+        {"user_id": None, "ip_address": "10.0.0.1"},
+    ),
+    (
+        "a host name instead of an address",
+        'crawl-66.example.net - - [01/Feb/2024:00:00:00 +0000] "GET / HTTP/1.1" 200 5 "-" "c"',
+        {"user_id": "crawl-66.example.net", "ip_address": None},
+    ),
+    (
+        "quotes in the user agent, as Apache escapes them",
+        r'10.0.0.1 - - [01/Feb/2024:00:00:00 +0000] "GET / HTTP/1.1" 200 5 "-" "a \"b\" c\\d"',
+        {"user_agent": r'a "b" c\d'},
+    ),
+    (
+        "quotes and umlauts, as nginx escapes them",
+        r'10.0.0.1 - - [01/Feb/2024:00:00:00 +0000] "GET /\xC3\xBC HTTP/1.1" 200 5 "-" "\x22b\x22"',
+        {"user_agent": '"b"', "endpoint": "/ü"},
+    ),
+    (
+        "a user agent cut in the middle",
+        '10.0.0.1 - - [01/Feb/2024:00:00:00 +0000] "GET / HTTP/1.1" 200 5 "-" "Mozilla/5.0 (comp',
+        {"user_agent": "Mozilla/5.0 (comp"},
+    ),
+    (
+        "a TLS hello on the plain port",
+        r'10.0.0.1 - - [01/Feb/2024:00:00:00 +0000] "\x16\x03\x01\x02" 400 157 "-" "-"',
+        {"method": "-", "endpoint": r"\x16\x03\x01\x02", "status_code": 400},
+    ),
+    (
+        "a connection that sent nothing",
+        '10.0.0.1 - - [01/Feb/2024:00:00:00 +0000] "-" 408 - "-" "-"',
+        {"method": "-", "endpoint": "-", "status_code": 408},
+    ),
+    (
+        "a path with spaces and a full URL",
+        '10.0.0.1 - - [01/Feb/2024:00:00:00 +0000] "get http://h.example/a b?c d HTTP/1.1" 200 5',
+        {"method": "GET", "endpoint": "/a b?c d"},
+    ),
+    (
+        "HTTP/0.9 names no protocol",
+        '10.0.0.1 - - [01/Feb/2024:00:00:00 +0000] "GET /old" 200 5',
+        {"method": "GET", "endpoint": "/old"},
+    ),
+    (
+        "nginx with the request time behind",
+        '10.0.0.1 - - [01/Feb/2024:00:00:00 +0000] "GET / HTTP/1.1" 200 5 "-" "c" rt=0.125 x="0"',
+        {"response_time": 0.125},
+    ),
+    (
+        "Traefik with milliseconds behind",
+        '10.0.0.1 - - [01/Feb/2024:00:00:00 +0000] "GET / HTTP/1.1" 200 5 "-" "-" 7 "r" "b" 12ms',
+        {"response_time": 0.012},
+    ),
+    (
+        "a whole number behind may be seconds or microseconds: unknown",
+        '10.0.0.1 - - [01/Feb/2024:00:00:00 +0000] "GET / HTTP/1.1" 200 5 "-" "c" 1250',
+        {"response_time": None},
+    ),
+    (
+        "the forwarded address behind is no duration",
+        '10.0.0.1 - - [01/Feb/2024:00:00:00 +0000] "GET / HTTP/1.1" 200 5 "-" "c" "192.0.2.7"',
+        {"response_time": None, "ip_address": "10.0.0.1"},
+    ),
+]
+
+
+@pytest.mark.parametrize(("line", "fields"), [s[1:] for s in SHAPES], ids=[s[0] for s in SHAPES])
+def test_an_access_line_gives_the_fields_of_the_contract(line, fields):
+    log = access_line(line).log
+    assert {name: log[name] for name in fields} == fields
+
+
+BAD = [
+    ("nothing like a log", "hello world"),
+    ("no status", '10.0.0.1 - - [01/Feb/2024:00:00:00 +0000] "GET / HTTP/1.1" - 5'),
+    ("a status out of range", '10.0.0.1 - - [01/Feb/2024:00:00:00 +0000] "GET / HTTP/1.1" 000 5'),
+    ("no such month", '10.0.0.1 - - [01/Foo/2024:00:00:00 +0000] "GET / HTTP/1.1" 200 5'),
+    ("no such day", '10.0.0.1 - - [32/Feb/2024:00:00:00 +0000] "GET / HTTP/1.1" 200 5'),
+    ("nobody", '- - - [01/Feb/2024:00:00:00 +0000] "GET / HTTP/1.1" 200 5'),
+]
+
+
+@pytest.mark.parametrize("line", [line for _, line in BAD], ids=[name for name, _ in BAD])
+def test_a_line_without_the_required_fields_is_a_bad_line(line):
+    with pytest.raises(BadLine):
+        access_line(line)
+
+
+def test_a_user_name_cannot_forge_the_rest_of_the_line():
+    forged = r"eve [01/Jan/1999:00:00:00 +0000] \x22GET /innocent HTTP/1.1\x22 200 1"
+    line = f'10.0.0.1 - {forged} [01/Feb/2024:00:00:00 +0000] "GET /evil HTTP/1.1" 403 5 "-" "c"'
+    log = access_line(line).log
+    assert (log["endpoint"], log["status_code"]) == ("/evil", 403)
+
+
+ALB = (
+    "https 2018-07-02T22:23:00.186641Z app/my-balancer/50dc 192.168.131.39:2817 10.0.0.1:80"
+    ' {waits} 200 200 34 366 "GET https://www.example.com:443/a?b=1 HTTP/1.1" "curl/7.46.0"'
+    ' ECDHE-RSA-AES128-GCM-SHA256 TLSv1.2 arn:aws:x "Root=1-58337281" "www.example.com" "-" 0'
+)
+
+
+def test_a_load_balancer_line_sums_its_three_times():
+    log = alb_line(ALB.format(waits="0.086 0.048 0.037")).log
+    assert log == {
+        "timestamp": "2018-07-02T22:23:00.186641Z",
+        "user_id": None,
+        "endpoint": "/a?b=1",
+        "method": "GET",
+        "status_code": 200,
+        "response_time": pytest.approx(0.171),
+        "ip_address": "192.168.131.39",
+        "user_agent": "curl/7.46.0",
+        "request_size": 34,
+        "response_size": 366,
+    }
+
+
+def test_a_load_balancer_line_without_an_answer_has_no_time():
+    assert alb_line(ALB.format(waits="-1 -1 -1")).log["response_time"] is None
+
+
+def test_a_load_balancer_line_of_another_kind_is_bad():
+    with pytest.raises(BadLine):
+        alb_line("tls 2018-07-02T22:23:00Z x y z")
+
+
+# Characters as a client may send them; control characters are left to their own test.
+words = st.text(
+    st.characters(blacklist_categories=["Cc", "Cs", "Zs", "Zl", "Zp", "Cn", "Co", "Cf"])
+)
+
+
+def apache_escaped(text: str) -> str:
+    """As httpd writes a logged header: backslash and quote with a backslash, other bytes as hex."""
+    plain = text.replace("\\", "\\\\").replace('"', '\\"')
+    return "".join(c if c.isascii() else "".join(f"\\x{b:02x}" for b in c.encode()) for c in plain)
+
+
+@given(
+    path=words.filter(lambda text: not text.startswith("//")),
+    agent=words.filter(lambda text: text not in ("", "-")),
+    user=words.filter(lambda text: text not in ("", "-")),
+    address=st.ip_addresses(),
+    when=st.datetimes(),
+    status=st.integers(100, 599),
+    sent=st.integers(0, 10**12),
+)
+def test_what_a_server_writes_is_read_back(path, agent, user, address, when, status, sent):
+    when = when.replace(microsecond=0)
+    months = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
+    stamp = f"{when.day:02}/{months[when.month - 1]}/{when.year:04}:{when:%H:%M:%S} +0000"
+    line = (
+        f"{address} - {apache_escaped(user)} [{stamp}]"
+        f' "PUT /{apache_escaped(path)} HTTP/1.1" {status} {sent} "-" "{apache_escaped(agent)}"'
+    )
+    log = access_line(line).log
+    assert log == {
+        "timestamp": when.isoformat() + "Z",
+        "user_id": user[:256],
+        "endpoint": "/" + path,
+        "method": "PUT",
+        "status_code": status,
+        "response_time": None,
+        "ip_address": str(address),
+        "user_agent": agent[:1024],
+        "request_size": None,
+        "response_size": sent,
+    }
+
+
+@given(st.text())
+def test_garbage_is_a_bad_line_and_nothing_worse(line):
+    for parse in (access_line, alb_line):
+        with pytest.raises(BadLine):
+            parse(line)
+
+
+@given(st.text(), st.text(), st.text())
+def test_garbage_inside_a_line_raises_nothing_else(request, status, agent):
+    line = f'10.0.0.1 - - [01/Feb/2024:00:00:00 +0000] "{request}" {status} 5 "-" "{agent}"'
+    try:
+        log = access_line(line).log
+    except BadLine:
+        return
+    assert log["endpoint"] and log["method"]
+
+
+def test_control_characters_stay_written_out():
+    assert unescaped(r"\x1b[31m\x00 \t") == r"\x1b[31m\x00 \t"

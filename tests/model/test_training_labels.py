@@ -1,0 +1,282 @@
+"""What a training learns from verdicts, and how much one user can make it learn."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from api_anomaly.features.extract import actor_keys, observe
+from api_anomaly.features.table import NAMES
+from api_anomaly.detector import FitOptions, Fitted, fit
+from api_anomaly.feedback.rescoring import Feedback
+from api_anomaly.model.training_labels import Learnt, Side
+from api_anomaly.feedback.labels import LESSON, lessons_of
+from api_anomaly.model.bundle import Model
+from api_anomaly.explain.reasons import Scaler
+from tests.support.streams import columns, traffic
+
+DAY, WIDTH, OPTIONS = 86_400.0, len(NAMES), FitOptions(trees=20, memory_entities=2_000)
+
+
+def lesson(row: Any, user: int, time: float = 0.0, hostile: bool = False) -> Any:
+    """One verdict."""
+    keys = np.array([[user, user, 1]], np.uint64)
+    one = lessons_of(np.asarray(row, np.float32)[None], keys, np.array([time]))
+    one["hostile"], one["given"] = hostile, 1.0
+    return one
+
+
+def ordinary(n: int = 3_000, users: int = 10) -> tuple[Any, Any, Any, Scaler]:
+    """Behaviours, users and times of ten days."""
+    rng = np.random.default_rng(5)
+    rows = rng.normal(3.0, 1.0, (n, WIDTH)).astype(np.float32)
+    actors = rng.integers(0, users, n).astype(np.uint64)
+    return rows, actors, np.sort(rng.uniform(0.0, 10 * DAY, n)), Scaler.of(rows)
+
+
+def test_a_verdict_speaks_of_the_users_like_logs_within_a_day() -> None:
+    rows, actors, time, scaler = ordinary()
+    verdict = lesson(rows[1_500], int(actors[1_500]), time[1_500], hostile=True)
+    learnt = Learnt.of(verdict, rows, actors, time, scaler)
+    assert learnt.guilty[1_500] and not learnt.cleared.any()
+    assert set(actors[learnt.guilty]) == {actors[1_500]}
+    assert np.abs(time[learnt.guilty] - time[1_500]).max() <= DAY
+    far = rows.copy()
+    far[np.flatnonzero(actors == actors[1_500])] += 50.0
+    far[1_500] = rows[1_500]
+    assert Learnt.of(verdict, far, actors, time, scaler).guilty.sum() == 1
+
+
+def test_the_last_user_of_all_is_found_too() -> None:
+    rows, actors, time, scaler = ordinary()
+    last = 2**64 - 1
+    actors[:] = np.uint64(last)
+    learnt = Learnt.of(lesson(rows[7], last, time[7]), rows, actors, time, scaler)
+    assert learnt.cleared[7]
+
+
+def test_a_log_judged_both_ways_by_verdicts_on_its_like_is_no_own_traffic() -> None:
+    rows, actors, time, scaler = ordinary()
+    user = int(actors[10])
+    both = [lesson(rows[10], user, time[10]), lesson(rows[10] + 1e-3, user, time[10], hostile=True)]
+    learnt = Learnt.of(np.concatenate(both), rows, actors, time, scaler)
+    assert learnt.guilty[10] and not learnt.cleared[10]
+
+
+def unlike(n: int) -> Any:
+    """Behaviours of which no two are alike."""
+    return np.random.default_rng(6).normal(3.0, 30.0, (n, WIDTH)).astype(np.float32)
+
+
+STRANGER = 1_000  # users from here on have no log in the history of `ordinary`
+
+
+def learnt_of(verdicts: list[Any]) -> Learnt:
+    return Learnt.of(np.concatenate(verdicts), *ordinary())
+
+
+def confirmed(row: Any, user: int) -> Any:
+    return lesson(row, STRANGER + user, hostile=True)
+
+
+@pytest.mark.parametrize("hostile", [False, True])
+def test_a_user_has_one_voice_however_often_it_was_judged_and_however_much_it_sent(
+    hostile: bool,
+) -> None:
+    rows, actors, time, scaler = ordinary()
+    once = [lesson(unlike(1)[0] + 0.01 * i, 77, hostile=hostile) for i in range(10)]
+    often = [lesson(rows[i], int(actors[i]), time[i], hostile) for i in np.flatnonzero(actors == 3)]
+    learnt = Learnt.of(np.concatenate(once + often), rows, actors, time, scaler)
+    side = learnt.hostile if hostile else learnt.harmless
+    assert len(often) > 200
+    assert side.chance[:10].sum() == pytest.approx(0.5)
+    assert learnt.hostile.share == pytest.approx(0.02 if hostile else 0.0)
+
+
+def test_users_judged_for_the_same_share_a_voice() -> None:
+    row, apart = ordinary()[0][0], unlike(5)
+    campaign = [confirmed(row + 1e-3 * i, i % 30) for i in range(300)]
+    assert learnt_of(campaign).hostile.share == pytest.approx(0.01)
+    others = [confirmed(apart[i] + 0.01 * j, 50 + i) for i in range(5) for j in range(10)]
+    assert learnt_of(campaign + others).hostile.share == pytest.approx(0.06)
+    mixed = learnt_of(campaign + others[:10]).hostile
+    assert mixed.share == pytest.approx(0.02)
+    assert mixed.chance[-10:].sum() == pytest.approx(0.5)
+
+
+def test_hundreds_of_users_judged_for_the_same_share_a_voice_too() -> None:
+    row = ordinary()[0][0]
+    campaign = [confirmed(row + 1e-4 * i, i // 10) for i in range(12_000)]
+    assert learnt_of(campaign).hostile.share == pytest.approx(0.01, rel=0.01)
+
+
+def test_hundreds_of_users_judged_for_different_things_have_a_voice_each() -> None:
+    side = learnt_of([confirmed(row, i) for i, row in enumerate(unlike(1_100))]).hostile
+    assert side.chance == pytest.approx(np.full(1_100, 1.0 / 1_100))
+
+
+def test_one_common_log_does_not_take_the_voices_of_users_judged_for_others_too() -> None:
+    rows = unlike(151)
+    verdicts = [confirmed(rows[i], i // 15) for i in range(150)]
+    common = [confirmed(rows[150], user) for user in range(10)]
+    side = learnt_of(verdicts + common).hostile
+    assert side.share == pytest.approx(0.1 * (15 + 0.1) / 16)
+
+
+def test_a_user_of_few_logs_has_a_part_of_a_voice() -> None:
+    one, three = unlike(2)
+    few = [confirmed(one, 1), *(confirmed(three + 0.01 * i, 2) for i in range(3))]
+    side = learnt_of(few).hostile
+    assert side.share == pytest.approx(0.01 * (0.1 + 0.3))
+    assert side.chance == pytest.approx([0.25, 0.25, 0.25, 0.25])
+
+
+def test_all_verdicts_of_a_side_have_a_bounded_share() -> None:
+    rows = enumerate(unlike(800))
+    learnt = learnt_of([lesson(row, STRANGER + i, hostile=i % 2 == 0) for i, row in rows])
+    assert (learnt.hostile.share, learnt.harmless.share) == (0.1, 0.04)
+    assert len(learnt.harmless.drawn(1_000, np.random.default_rng(0))) == 40
+
+
+@pytest.mark.parametrize("attacks", [0, 1, 20])
+def test_the_harmless_have_no_more_of_a_side_than_the_confirmed_attacks(attacks: int) -> None:
+    rows = enumerate(unlike(220))
+    learnt = learnt_of([lesson(row, STRANGER + i, hostile=i < attacks) for i, row in rows])
+    assert learnt.harmless.share == learnt.hostile.share == pytest.approx(attacks * 0.001)
+    assert bool(len(learnt.harmless.drawn(1_000, np.random.default_rng(0)))) == bool(attacks)
+
+
+def test_even_one_voice_on_a_small_stage_is_heard() -> None:
+    rows, actors, time, scaler = ordinary(60)
+    learnt = Learnt.of(lesson(rows[0], 77, hostile=True), rows, actors, time, scaler)
+    assert len(learnt.hostile.drawn(50, np.random.default_rng(0))) == 1
+
+
+def test_of_a_user_judged_often_the_last_verdicts_speak() -> None:
+    rows, actors, time, scaler = ordinary()
+    old = [lesson(rows[i] + 9.0, 77) for i in range(30)]
+    new = [lesson(rows[i], 77) for i in range(20)]
+    learnt = Learnt.of(np.concatenate(old + new), rows, actors, time, scaler)
+    assert {row.tobytes() for row in learnt.harmless.rows} == {row.tobytes() for row in rows[:20]}
+
+
+def test_a_key_of_all_the_traffic_is_looked_at_here_and_there() -> None:
+    rows, actors, time, scaler = ordinary(20_000)
+    actors[:], time = 5, np.sort(time / 20.0)
+    rows[:] = rows[0]
+    learnt = Learnt.of(lesson(rows[0], 5, time[10_000]), rows, actors, time, scaler)
+    assert 4_000 <= learnt.cleared.sum() <= 5_000
+
+
+def test_a_side_without_verdicts_draws_nothing() -> None:
+    rows, actors, time, scaler = ordinary()
+    learnt = Learnt.of(np.zeros(0, LESSON), rows, actors, time, scaler)
+    assert learnt.hostile.share == 0.0 and not learnt.guilty.any()
+    assert len(learnt.hostile.drawn(500, np.random.default_rng(0))) == 0
+    assert isinstance(learnt.harmless, Side)
+
+
+# --- in a training ------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def logs() -> list[dict[str, Any]]:
+    return traffic(900, users=12)
+
+
+@pytest.fixture(scope="module")
+def team(logs: list[dict[str, Any]]) -> Fitted:
+    return fit(columns(logs), OPTIONS)
+
+
+def judged(team: Fitted, logs: list[dict[str, Any]], hostile: bool) -> tuple[Any, Any]:
+    """A verdict on the most hostile log of the training, and that log's behaviours."""
+    history = columns(logs)
+    seen = observe(team.memory, history, remember=False)
+    worst = int(np.argmax(team.model.evidence(seen.rows)))
+    user = int(actor_keys(history)[worst])
+    return lesson(seen.rows[worst], user, history.time[worst], hostile), seen.rows[worst]
+
+
+def log_odds(model: Model, row: Any) -> float:
+    assert model.ranker is not None
+    return float(model.ranker.log_odds(row[None])[0])
+
+
+def test_a_training_moves_a_confirmed_attack_up(team: Fitted, logs: list[dict[str, Any]]) -> None:
+    verdict, row = judged(team, logs, hostile=True)
+    taught = fit(columns(logs), OPTIONS, lessons=verdict).model
+    assert log_odds(taught, row) > log_odds(team.model, row)
+
+
+def test_a_training_moves_a_false_positive_down_beside_confirmed_attacks(
+    team: Fitted, logs: list[dict[str, Any]]
+) -> None:
+    _, row = judged(team, logs, hostile=False)
+    attacks = [confirmed(one, i % 4) for i, one in enumerate(unlike(40))]
+    harmless = [lesson(row + 1e-3 * i, STRANGER + 9) for i in range(10)]
+    before = fit(columns(logs), OPTIONS, lessons=np.concatenate(attacks)).model
+    after = fit(columns(logs), OPTIONS, lessons=np.concatenate([*attacks, *harmless])).model
+    assert log_odds(after, row) < log_odds(before, row) - 0.5
+
+
+def test_without_verdicts_a_training_is_the_same_as_ever(
+    team: Fitted, logs: list[dict[str, Any]]
+) -> None:
+    again = fit(columns(logs), OPTIONS, lessons=np.zeros(0, LESSON)).model
+    rows = np.random.default_rng(0).normal(2.0, 2.0, (50, WIDTH)).astype(np.float32)
+    assert np.array_equal(again.evidence(rows), team.model.evidence(rows))
+    assert again.learnt_until == -np.inf
+
+
+def votes(model: Model, lessons: Any) -> list[float]:
+    """When the lessons that vote were given."""
+    rows = Feedback.of(model, lessons).votes.columns.T
+    return [float(one["given"]) for one in lessons if (one["row"] == rows).all(axis=1).any()]
+
+
+def test_a_true_positive_that_was_learnt_votes_no_more_and_a_later_one_does(
+    team: Fitted, logs: list[dict[str, Any]]
+) -> None:
+    verdict, row = judged(team, logs, hostile=True)
+    taught = fit(columns(logs), OPTIONS, lessons=verdict).model
+    assert taught.learnt_until == 1.0
+    assert votes(taught, verdict) == []
+    later = lesson(row + 0.1, 5, hostile=True)
+    later["given"] = 2.0
+    both = np.concatenate([verdict, later])
+    assert votes(taught, both) == [2.0] and len(Feedback.of(taught, both).own.rows) == 2
+
+
+def test_a_false_positive_that_was_learnt_still_votes(
+    team: Fitted, logs: list[dict[str, Any]]
+) -> None:
+    verdict, row = judged(team, logs, hostile=False)
+    taught = fit(columns(logs), OPTIONS, lessons=verdict).model
+    assert votes(taught, verdict) == [1.0]
+    heard = Feedback.of(taught, verdict).heard(np.array([9.0]), row[None], np.array([99], "u8"))
+    assert heard[0] < 9.0
+
+
+def test_a_false_positive_falls_silent_beside_a_true_positive_that_was_learnt(
+    team: Fitted, logs: list[dict[str, Any]]
+) -> None:
+    """Else the training would side with the one, and the votes with the other."""
+    attack, row = judged(team, logs, hostile=True)
+    near, far = lesson(row + 1e-3, 5), lesson(unlike(1)[0], int(attack["user"][0]))
+    verdicts = np.concatenate([near, far, attack])
+    taught = fit(columns(logs), OPTIONS, lessons=verdicts).model
+    heard = Feedback.of(taught, verdicts).votes
+    assert np.array_equal(heard.columns.T, far["row"])
+    assert heard.voice.tolist() == [0.5]  # the other half is the true positive's
+
+
+def test_a_team_whose_every_log_was_judged_an_attack_can_still_train() -> None:
+    alone = [log | {"user_id": "one", "ip_address": "10.0.0.1"} for log in traffic(300, users=1)]
+    history = columns(alone)
+    seen = observe(fit(history, OPTIONS).memory, history, remember=False)
+    user = int(actor_keys(history)[0])
+    verdicts = [
+        lesson(seen.rows[i], user, float(history.time[i]), hostile=True) for i in range(0, 300, 15)
+    ]
+    assert fit(history, OPTIONS, lessons=np.concatenate(verdicts)).model.learnt_until <= 1.0

@@ -1,0 +1,53 @@
+"""Independent tasks are done by several hands, in whatever order, and none is left or lost."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from threading import Barrier, current_thread
+from typing import Any
+
+import pytest
+
+from api_anomaly.runtime.threads import Hands
+
+
+@pytest.fixture(params=[0, 1, 3])
+def hands(request: pytest.FixtureRequest) -> Iterator[Hands]:
+    with ThreadPoolExecutor(max(1, request.param)) as executor:
+        yield Hands(executor, request.param)
+
+
+def test_results_are_in_the_order_of_the_tasks(hands: Hands) -> None:
+    assert hands([partial(pow, number, 2) for number in range(50)]) == [n * n for n in range(50)]
+    assert hands([]) == []
+
+
+def test_a_task_may_ask_for_hands_in_turn(hands: Hands) -> None:
+    def tree(depth: int) -> int:
+        return 1 if depth == 0 else sum(hands([partial(tree, depth - 1)] * 3))
+
+    assert tree(5) == 3**5
+
+
+def test_two_hands_work_at_once_and_the_first_task_is_the_callers() -> None:
+    both = Barrier(2, timeout=30.0)
+
+    def who() -> str:
+        both.wait()
+        return current_thread().name
+
+    with ThreadPoolExecutor(1) as executor:
+        mine, helpers = Hands(executor, 1)([who, who])
+    assert mine == current_thread().name != helpers
+
+
+@pytest.mark.parametrize("place", [0, 1, 9])
+def test_what_a_task_raises_is_raised_when_all_hands_rest(hands: Hands, place: int) -> None:
+    def broken() -> Any:
+        raise ValueError("broken")
+
+    tasks: list[Callable[[], Any]] = [int] * 10
+    tasks[place] = broken
+    with pytest.raises(ValueError, match="broken"):
+        hands(tasks)
+    assert hands([int]) == [0]
