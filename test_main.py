@@ -588,8 +588,8 @@ def test_a_tampered_model_is_refused_and_the_served_one_stays(
     shutil.copytree(trained, folder, symlinks=True)
     with running(main_app(folder)) as client:
         before = scores(client, ordinary(5, AFTER), update_state=False)
-        scaler = (folder / "models" / "scaler.pkl").resolve()
-        scaler.write_bytes(scaler.read_bytes() + b"\0")
+        peer_baseline = (folder / "models" / "scaler.pkl").resolve()
+        peer_baseline.write_bytes(peer_baseline.read_bytes() + b"\0")
         assert_refused(client.post("/load-model"), 409, "model_not_trusted")
         assert client.get("/status").json()["is_trained"] is True
         assert scores(client, ordinary(5, AFTER), update_state=False) == before
@@ -733,11 +733,11 @@ def test_verdicts_outlive_a_restart_a_training_and_a_loading(trained: Path, tmp_
 def test_the_next_training_learns_from_the_verdicts_and_says_from_how_many(fresh: Fresh) -> None:
     with fresh() as client:
         judge(client, "true_positive", found_in(client, attack(30))[-1]["anomaly_id"])
-        assert client.get("/status").json()["feedback"]["learnt"] == 0
+        assert client.get("/status").json()["feedback"]["trained_on"] == 0
         assert client.post("/train", json={"logs": ordinary(500)}).status_code == 200
-        assert client.get("/status").json()["feedback"]["learnt"] == 1
+        assert client.get("/status").json()["feedback"]["trained_on"] == 1
         assert client.post("/load-model").status_code == 200
-        assert client.get("/status").json()["feedback"]["learnt"] == 1
+        assert client.get("/status").json()["feedback"]["trained_on"] == 1
 
 
 def test_an_anomaly_can_be_judged_after_a_restart(trained: Path, tmp_path: Path) -> None:

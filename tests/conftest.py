@@ -18,7 +18,7 @@ from api_anomaly.logs.columns import Columns, columns_of
 from api_anomaly.detector import FitOptions, Fitted, fit
 from api_anomaly.http.app import Application, create_app
 from api_anomaly.settings import Settings
-from api_anomaly.http.protocol import Wire
+from api_anomaly.http.protocol import BoundedHttpProtocol
 from api_anomaly.storage.keys import SigningKeys
 from api_anomaly.storage.manifest import Facts
 
@@ -134,7 +134,7 @@ def running(app: Application) -> Iterator[str]:
     listener = socket.create_server(("127.0.0.1", 0))
     config = uvicorn.Config(
         app,
-        http=Wire,
+        http=BoundedHttpProtocol,
         access_log=False,
         log_level="warning",
         log_config=None,

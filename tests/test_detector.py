@@ -8,7 +8,7 @@ import pytest
 
 from api_anomaly.model.executor import Task
 from api_anomaly.features.extract import observe
-from api_anomaly.features.table import BEHAVIOURS
+from api_anomaly.features.table import FEATURES
 from api_anomaly.model.calibration import SEVERITIES
 from api_anomaly.detector import Detector, FitOptions, Fitted, fit
 from api_anomaly.features.memory import Memory
@@ -17,7 +17,7 @@ from api_anomaly.errors import ModelIncompatible, TooFewLogs
 from tests.support.records import contents
 from tests.support.streams import START, YEAR_1, YEAR_9999, columns, plain, traffic
 
-FAMILY = {row.name: row.family for row in BEHAVIOURS}
+FAMILY = {row.name: row.family for row in FEATURES}
 SMALL = FitOptions(trees=10, memory_entities=500)
 Logs = list[dict[str, Any]]
 
@@ -76,7 +76,7 @@ def test_any_history_of_ten_logs_gives_a_model_that_scores(name: str, test_size:
     options = FitOptions(trees=5, memory_entities=100, test_size=test_size)
     fitted = fit(columns(logs), options)
     verdicts = Detector(fitted.model, fitted.memory).observe(columns(logs[:5] + later(20)))
-    assert fitted.model.ranker is None  # too little to rehearse on
+    assert fitted.model.classifier is None  # too little to rehearse on
     for scores in (verdicts.scores, np.array([fitted.model.threshold])):
         assert ((scores >= -1.0) & (scores < 0.0)).all()
     assert 1 <= len(fitted.facts.held_out) < len(logs)
@@ -86,7 +86,7 @@ def test_any_history_of_ten_logs_gives_a_model_that_scores(name: str, test_size:
 def test_the_same_seed_and_logs_in_any_order_give_the_same_model(team: Fitted) -> None:
     shuffled = np.random.default_rng(0).permutation(1_200)
     again = fit(columns(PAST[shuffled]), SMALL).model
-    assert team.model.ranker is not None
+    assert team.model.classifier is not None
     assert alike(team.model.parts(), again.parts())
     seeds = (fit(columns(PAST[:50]), FitOptions(trees=10, seed=seed)).model for seed in (0, 1))
     assert not alike(*(model.parts() for model in seeds))
@@ -127,7 +127,7 @@ def test_the_model_is_the_same_when_what_is_independent_is_done_last_first(team:
     def backwards(tasks: Sequence[Task]) -> list[Any]:
         return [task() for task in tasks[::-1]][::-1]
 
-    again = fit(columns(PAST), SMALL, apart=backwards)
+    again = fit(columns(PAST), SMALL, executor=backwards)
     assert alike(again.model.parts(), team.model.parts())
     assert alike(contents(again.memory), contents(team.memory))
 
@@ -140,21 +140,21 @@ def test_a_model_put_together_from_its_parts_scores_the_same(team: Fitted) -> No
     ]
     assert np.array_equal(*scores)
     assert model.threshold == team.model.threshold
-    assert team.model.ranker is not None
+    assert team.model.classifier is not None
 
 
 def test_evidence_from_walks_that_were_taken_before_is_the_same(team: Fitted) -> None:
     few = fit(columns(traffic(20)), SMALL).model  # has no second stage
     rows = observe(Memory.empty(500), columns(later(200))).rows
     for model in (team.model, few):
-        hostilely = model.ranker and model.ranker.trees.sums(rows)
+        hostilely = model.classifier and model.classifier.trees.sums(rows)
         evidence = model.evidence_from(model.forest.trees.sums(rows), hostilely)
         assert np.array_equal(evidence, model.evidence(rows))
 
 
 def test_a_model_without_a_second_stage_survives_too() -> None:
     fitted = fit(columns(traffic(20)), SMALL)
-    assert fitted.model.ranker is None
+    assert fitted.model.classifier is None
     assert Model.from_parts(fitted.model.parts()).abuse is None
 
 
@@ -180,7 +180,7 @@ def test_what_is_no_models_parts_is_refused(broken: Any) -> None:
 
 
 def test_parts_with_something_missing_or_unknown_are_refused(team: Fitted) -> None:
-    for name in ("forest", "rarity", "ranker", "abuse", "calibration", "learnt_until"):
+    for name in ("forest", "rarity", "classifier", "abuse", "calibration", "labels_until"):
         parts = team.model.parts()
         missing = {key: value for key, value in parts["isolation_forest"].items() if key != name}
         with pytest.raises(ModelIncompatible):
@@ -227,7 +227,7 @@ def test_abuse_is_found_and_said_in_order_of_the_batch(team: Fitted) -> None:
         assert anomaly.severity in SEVERITIES[1:]
         assert 1 <= len(anomaly.reasons) <= 3
     last = {FAMILY[reason.feature] for reason in verdicts.anomalies[-1].reasons}
-    assert last & {"denied", "errors", "writes", "peers", "rate", "exploring", "partners"}
+    assert last & {"denied", "errors", "writes", "peers", "rate", "exploring", "counterparts"}
 
 
 def test_a_given_threshold_decides_instead_of_the_models_own(team: Fitted) -> None:

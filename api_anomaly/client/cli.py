@@ -14,7 +14,7 @@ from rich.console import Console
 from api_anomaly.client.service import Service, ServiceFailed
 from api_anomaly.logs.formats.registry import FORMATS
 from api_anomaly.client.progress import shown
-from api_anomaly.client.reading import Complaint, Reader, counted, guessed
+from api_anomaly.client.reading import ParseError, Reader, counted, guessed
 from api_anomaly.client.replay import Detection, Outcome, collect
 from api_anomaly.client.source import Source, SourceRefused
 from api_anomaly.client.report import print_report, safe
@@ -157,7 +157,7 @@ def _train(
         )
 
 
-def _print_bad(progress: Console, what: str, count: int, complaints: list[Complaint]) -> None:
+def _print_bad(progress: Console, what: str, count: int, complaints: list[ParseError]) -> None:
     if count:
         progress.print(f"{count:,} {what}. The first:")
         for complaint in complaints:
@@ -210,8 +210,8 @@ def as_json(logfile: str, reader: Reader, outcome: Outcome) -> dict[str, Any]:
             for group in tally.top_groups()
         ],
         "worst_logs": tally.top_logs(),
-        "labels": outcome.truths.figures() if outcome.truths.labelled else None,
-        "attacks": [family._asdict() for family in outcome.truths.families()],
+        "labels": outcome.label_report.figures() if outcome.label_report.labelled else None,
+        "attacks": [family._asdict() for family in outcome.label_report.families()],
     }
 
 

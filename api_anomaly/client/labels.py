@@ -17,7 +17,7 @@ from api_anomaly.client.summary import who
 
 
 @dataclass
-class _Deeds:
+class ActorStats:
     """What one actor did in one attack family, or outside any."""
 
     logs: int = 0
@@ -44,13 +44,13 @@ class Family(NamedTuple):
 
 
 @dataclass
-class Truths:
+class LabelReport:
     """The count so far."""
 
     unknown: int = 0
     _cases: Counter[str] = field(default_factory=Counter)  # hard case -> false alarms
-    _attacks: dict[tuple[str, str], _Deeds] = field(default_factory=dict)  # (family, actor)
-    _ordinary: dict[str, _Deeds] = field(default_factory=dict)  # actor
+    _attacks: dict[tuple[str, str], ActorStats] = field(default_factory=dict)  # (family, actor)
+    _ordinary: dict[str, ActorStats] = field(default_factory=dict)  # actor
 
     def add(self, entries: Sequence[Entry], flagged: frozenset[int]) -> None:
         """One batch and the places in it that were flagged."""
@@ -63,9 +63,9 @@ class Truths:
                 continue
             actor = truth.actor or who(entry)
             if truth.label == 1:
-                deeds = self._attacks.setdefault((truth.attack or "attack", actor), _Deeds())
+                deeds = self._attacks.setdefault((truth.attack or "attack", actor), ActorStats())
             else:
-                deeds = self._ordinary.setdefault(actor, _Deeds())
+                deeds = self._ordinary.setdefault(actor, ActorStats())
                 if truth.case and place in flagged:
                     self._cases[truth.case] += 1
             deeds.add(place in flagged)

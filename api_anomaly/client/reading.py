@@ -24,7 +24,7 @@ class Entry(NamedTuple):
     truth: Truth | None
 
 
-class Complaint(NamedTuple):
+class ParseError(NamedTuple):
     """A line that did not become a log."""
 
     number: int
@@ -40,7 +40,7 @@ class Reader:
         self.format = name
         self.read = 0
         self.bad = 0
-        self.complaints: list[Complaint] = []
+        self.complaints: list[ParseError] = []
 
     def entries(self) -> Iterator[Entry]:
         """The logs in file order. `SourceRefused` when more than half of the lines are bad."""
@@ -51,12 +51,12 @@ class Reader:
                 try:
                     parsed = form.parse(unit.value)
                 except BadLine as reason:
-                    self._complain(Complaint(unit.number, str(reason)))
+                    self._complain(ParseError(unit.number, str(reason)))
                     continue
                 yield Entry(unit.number, parsed.log, parsed.truth)
         self._judge()
 
-    def _complain(self, complaint: Complaint) -> None:
+    def _complain(self, complaint: ParseError) -> None:
         self.bad += 1
         if len(self.complaints) < SHOWN_BAD_LINES:
             self.complaints.append(complaint)

@@ -11,10 +11,10 @@ from itertools import chain, islice
 from typing import Any
 
 from api_anomaly.client.service import LogsRefused, Service, TooLarge
-from api_anomaly.client.reading import SHOWN_BAD_LINES, Complaint, Entry, Reader
-from api_anomaly.client.summary import Tally
+from api_anomaly.client.reading import SHOWN_BAD_LINES, ParseError, Entry, Reader
+from api_anomaly.client.summary import Summary
 from api_anomaly.client.training import Trainer, Training
-from api_anomaly.client.labels import Truths
+from api_anomaly.client.labels import LabelReport
 
 # Told after each step: logs done so far.
 Progress = Callable[[int], None]
@@ -24,13 +24,13 @@ Progress = Callable[[int], None]
 class Outcome:
     """Everything that a replay found out."""
 
-    tally: Tally
-    truths: Truths = field(default_factory=Truths)
+    tally: Summary
+    label_report: LabelReport = field(default_factory=LabelReport)
     training: Training | None = None
     train_seconds: float = 0.0
     detect_seconds: float = 0.0
     refused: int = 0  # logs that the service called faulty
-    complaints: list[Complaint] = field(default_factory=list)
+    complaints: list[ParseError] = field(default_factory=list)
     model_version: str | None = None
     threshold: float | None = None
     confidence: float = 0.0  # mean over the logs
@@ -43,7 +43,7 @@ class Detection:
         self._service = service
         self._batch = batch
         self._options: dict[str, Any] = {} if threshold is None else {"threshold": threshold}
-        self.outcome = Outcome(Tally(top))
+        self.outcome = Outcome(Summary(top))
 
     def run(self, entries: Iterator[Entry], progress: Progress) -> Outcome:
         """Detect on all entries. The time includes reading the file and waiting for the service."""
@@ -78,12 +78,14 @@ class Detection:
             if place < len(batch):
                 self.outcome.refused += 1
                 if len(self.outcome.complaints) < SHOWN_BAD_LINES:
-                    self.outcome.complaints.append(Complaint(batch[place].number, reason))
+                    self.outcome.complaints.append(ParseError(batch[place].number, reason))
 
     def _count(self, batch: Sequence[Entry], answer: dict[str, Any]) -> None:
         found = self.outcome
         found.tally.add(batch, answer["anomalies"])
-        found.truths.add(batch, frozenset(anomaly["log_index"] for anomaly in answer["anomalies"]))
+        found.label_report.add(
+            batch, frozenset(anomaly["log_index"] for anomaly in answer["anomalies"])
+        )
         found.model_version = answer["model_version"]
         found.threshold = answer["threshold"]
         found.confidence += (

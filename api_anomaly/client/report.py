@@ -10,7 +10,7 @@ from rich.text import Text
 from api_anomaly.logs.formats.fields import Value
 from api_anomaly.client.replay import Outcome
 from api_anomaly.client.summary import SEVERITIES, Group
-from api_anomaly.client.labels import Family, Truths
+from api_anomaly.client.labels import Family, LabelReport
 
 _COLOURS = {"low": "white", "medium": "yellow", "high": "dark_orange", "critical": "bold red"}
 _MISSED_SHOWN = 8
@@ -35,8 +35,8 @@ def print_report(console: Console, outcome: Outcome, memory_bytes: float | None)
     elif outcome.tally.logs:
         console.print(f"No log was flagged: none scores below {_short(outcome.threshold)}.")
         console.print("A higher threshold (--threshold of scripts/replay) flags more.")
-    if outcome.truths.labelled:
-        print_truths(console, outcome.truths)
+    if outcome.label_report.labelled:
+        print_truths(console, outcome.label_report)
     console.print(_pairs("Totals", total_rows(outcome, memory_bytes)))
 
 
@@ -92,12 +92,12 @@ def _logs(outcome: Outcome) -> Table:
     return table
 
 
-def print_truths(console: Console, truths: Truths) -> None:
+def print_truths(console: Console, label_report: LabelReport) -> None:
     """What the labels of the file say about the verdicts."""
-    families = truths.families()
+    families = label_report.families()
     if families:
         console.print(_families(families))
-    figures = truths.figures()
+    figures = label_report.figures()
     console.print(_pairs("Measured against the labels", _figure_rows(figures)))
 
 

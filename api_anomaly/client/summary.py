@@ -59,7 +59,7 @@ class Group:
         return self.words[self.reasons.most_common(1)[0][0]] if self.reasons else ""
 
 
-class Tally:
+class Summary:
     """Everything the report needs, counted as the answers come in."""
 
     def __init__(self, top: int) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from api_anomaly.kernels import kernel
-from api_anomaly.features.table import ADDRESS, BEHAVIOURS, NAMES, SINGLE
+from api_anomaly.features.table import ADDRESS, FEATURES, NAMES, SINGLE
 
 OLD_ENOUGH = 2.0  # hours since it was first seen, before which an actor has no habits
 _ENOUGH = 3.0  # past requests, below which a share of them says nothing
@@ -40,16 +40,21 @@ _SOURCES = {
     "denied_1d": ("denied_1d", "client_error_share_1h", _REFUSED, _DAY),
     "failed_writes_3m": ("failed_writes_1d", "client_error_share_1h", _REFUSED, 180.0),
     "failed_writes_1d": ("failed_writes_1d", "client_error_share_1h", _REFUSED, _DAY),
-    "missing_1h": ("missing_share_1d", "missing_1h", _SHARE_OF_DAY, _HOUR),
+    "not_found_1h": ("not_found_share_1d", "not_found_1h", _SHARE_OF_DAY, _HOUR),
     "writes_3m": ("writes_1d", "write_share_1h", _SHARE, 180.0),
     "writes_1d": ("writes_1d", "write_share_1h", _SHARE, _DAY),
     "write_share_1h": ("writes_1d", "write_share_1h", _SHARE, _OF_REQUESTS),
-    "kilobytes_1h": ("kilobytes_1d", "kilobytes_1h", _COUNT, _HOUR),
-    "kilobytes_1d": ("kilobytes_1d", "kilobytes_1h", _COUNT, _DAY),
-    "new_objects_3m": ("new_objects_1d", "repeats_1h", _OBJECTS, 180.0),
-    "new_objects_1d": ("new_objects_1d", "repeats_1h", _OBJECTS, _DAY),
+    "response_kilobytes_1h": ("response_kilobytes_1d", "response_kilobytes_1h", _COUNT, _HOUR),
+    "response_kilobytes_1d": ("response_kilobytes_1d", "response_kilobytes_1h", _COUNT, _DAY),
+    "new_urls_3m": ("new_urls_1d", "requests_per_url_1h", _OBJECTS, 180.0),
+    "new_urls_1d": ("new_urls_1d", "requests_per_url_1h", _OBJECTS, _DAY),
     **{
-        f"odd_{what}_{over}": (f"odd_{what}_1d", f"odd_{what}_mean_1h", _SHARE, telling)
+        f"peer_surprise_{what}_{over}": (
+            f"peer_surprise_{what}_1d",
+            f"peer_surprise_{what}_mean_1h",
+            _SHARE,
+            telling,
+        )
         for what in ("statuses", "writes", "endpoints")
         for over, telling in (("3m", 180.0), ("1d", _DAY), ("mean_1h", _OF_REQUESTS))
     },
@@ -83,12 +88,12 @@ _ERRORS_1D = _column("client_errors_1d")
 #: The column that says how long the actor of a behaviour is known; a request's actor is its user.
 AGE = np.array(
     [NAMES.index("address_age" if row.name.startswith("address_") else "user_age")
-     for row in BEHAVIOURS]
+     for row in FEATURES]
 )  # fmt: skip
 
 
 @kernel
-def own_usual(x, j):  # type: ignore[no-untyped-def]
+def actor_baseline(x, j):  # type: ignore[no-untyped-def]
     """What behaviour `j` of the row x (d,) usually is for its actor; NaN when that is not known.
 
     A count in its unit, a share as it is, bits against the peers for each request.

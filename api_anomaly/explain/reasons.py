@@ -24,10 +24,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from api_anomaly.kernels import kernel
-from api_anomaly.model.executor import Apart, in_turn
-from api_anomaly.features.table import ADDRESS, BEHAVIOURS, COUNT, NAMES, SINGLE
+from api_anomaly.model.executor import Executor, serial
+from api_anomaly.features.table import ADDRESS, FEATURES, COUNT, NAMES, SINGLE
 from api_anomaly.model.calibration import quantiles
-from api_anomaly.explain.actor_baseline import AGE, of_a_day, own_usual, pace_window
+from api_anomaly.explain.actor_baseline import AGE, of_a_day, actor_baseline, pace_window
 from api_anomaly.explain.wording import in_words, sentence, spoken
 
 _MOST = 3
@@ -45,27 +45,32 @@ _ABOVE, _BELOW = -np.log1p(-_SHARES), -np.log(_SHARES)  # -ln(tail) at the level
 #: not rarer than a hundred of what all have some of: one more of it, or a step that a person sees.
 _STEP = {"share": 0.2, "bits": 2.0, "log s": 0.5}
 _STEPS = np.array(
-    [math.log(2.0) if row.kind == COUNT else _STEP.get(row.unit, 1.0) for row in BEHAVIOURS]
+    [math.log(2.0) if row.kind == COUNT else _STEP.get(row.unit, 1.0) for row in FEATURES]
 )
 _STEEPEST = 20.0  # -ln(tail) at most: nothing is told from rarer still
-_DEVIATIONS = np.array([row.unit == "sd" for row in BEHAVIOURS])
+_DEVIATIONS = np.array([row.unit == "sd" for row in FEATURES])
 _LARGE = 2.0  # standard deviations: fewer are no reason, however even the others are
 _FULL = math.log(4.0)  # an excess over the own usual by this factor counts in full
 _OLD_NEWS = 0.1  # weight of a count of a day that the last hours added nothing to
 _FAINT = 0.03  # of the first family's weight, below which there is no second one
 _CIRCUMSTANCE = 1e-3  # weight of what is no reason by itself
 
-_FAMILIES = list(dict.fromkeys(row.family for row in BEHAVIOURS))
-_FAMILY = np.array([_FAMILIES.index(row.family) for row in BEHAVIOURS])
+_FAMILIES = list(dict.fromkeys(row.family for row in FEATURES))
+_FAMILY = np.array([_FAMILIES.index(row.family) for row in FEATURES])
 _FAMILY_COUNT = len(_FAMILIES)
-_COUNTED = np.array([row.kind == COUNT for row in BEHAVIOURS])
-_BOTH_SIDES = np.array([row.unit in ("sd", "log s") for row in BEHAVIOURS])
-_CIRCUMSTANCES = np.array([row.family in ("history", "rhythm", "endpoint") for row in BEHAVIOURS])
-_CIRCUMSTANCES[NAMES.index("user_hour")] = False
+_COUNTED = np.array([row.kind == COUNT for row in FEATURES])
+_BOTH_SIDES = np.array([row.unit in ("sd", "log s") for row in FEATURES])
+_CIRCUMSTANCES = np.array([row.family in ("history", "rhythm", "endpoint") for row in FEATURES])
+_CIRCUMSTANCES[NAMES.index("user_hour_surprise")] = False
 #: Where somebody comes from says less than what was done: most who move are harmless.
-_SAYS_LESS = np.where([row.family == "partners" for row in BEHAVIOURS], 0.7, 1.0)
+_SAYS_LESS = np.where([row.family == "counterparts" for row in FEATURES], 0.7, 1.0)
 #: What everybody begins with one of: the first is none to wonder about.
-_BEGUN = np.array([row.name.endswith(("_new_partners_1d", "_new_agents_1d")) for row in BEHAVIOURS])
+_BEGUN = np.array(
+    [
+        row.name.endswith(("_new_addresses_1d", "_new_users_1d", "_new_user_agents_1d"))
+        for row in FEATURES
+    ]
+)
 
 
 class Reason(NamedTuple):
@@ -89,7 +94,7 @@ class Scorer(Protocol):
         """Evidence (n, d) that each behaviour adds, negative where it speaks for the log."""
 
 
-class Scaler(NamedTuple):
+class PeerBaseline(NamedTuple):
     """What training held to be usual, for actors known for under an hour, under a day, and longer:
     the median log (3, d), and `levels` (3, shares, d) that so many of the logs are below.
     """
@@ -98,14 +103,14 @@ class Scaler(NamedTuple):
     levels: NDArray[np.float32]
 
     @classmethod
-    def of(cls, rows: NDArray[np.float32], apart: Apart = in_turn) -> Self:
+    def of(cls, rows: NDArray[np.float32], executor: Executor = serial) -> Self:
         """From training rows (n, d)."""
         usual = np.empty((len(_AGES) + 1, rows.shape[1]), np.float32)
         levels = np.empty((len(usual), len(_SHARES), rows.shape[1]), np.float32)
         alike = {place: _alike(rows[:, place]) for place in np.unique(AGE)}
         found = cls(usual, levels)
         starts = range(0, rows.shape[1], _TOGETHER)
-        apart([partial(found._measure, rows, alike, start) for start in starts])
+        executor([partial(found._measure, rows, alike, start) for start in starts])
         return found
 
     def _measure(
@@ -129,23 +134,25 @@ class Scaler(NamedTuple):
         return np.maximum(usual - levels[0], _LEAST), np.maximum(levels[-1] - usual, _LEAST)
 
 
-def explain(rows: NDArray[np.float32], scaler: Scaler, scorer: Scorer) -> list[tuple[Reason, ...]]:
+def explain(
+    rows: NDArray[np.float32], peer_baseline: PeerBaseline, scorer: Scorer
+) -> list[tuple[Reason, ...]]:
     """One to three reasons of different families for each row (m, d), the most telling first.
 
     About 20 microseconds a row, half of it for the words.
     """
     chunks = (rows[start : start + _CHUNK] for start in range(0, len(rows), _CHUNK))
-    return [reasons for chunk in chunks for reasons in _explained(chunk, scaler, scorer)]
+    return [reasons for chunk in chunks for reasons in _explained(chunk, peer_baseline, scorer)]
 
 
 def _explained(
-    rows: NDArray[np.float32], scaler: Scaler, scorer: Scorer
+    rows: NDArray[np.float32], peer_baseline: PeerBaseline, scorer: Scorer
 ) -> list[tuple[Reason, ...]]:
     """`explain` for so few rows that all they need is small."""
     picks = np.empty((len(rows), _MOST), np.int64)
     facts = np.empty((len(rows), _MOST, 6))
-    _choose(rows, scorer.contributions(rows), scaler.levels, picks)
-    _tell(rows, picks, scaler.usual, facts)
+    _choose(rows, scorer.contributions(rows), peer_baseline.levels, picks)
+    _tell(rows, picks, peer_baseline.usual, facts)
     return [
         tuple(_reason(place, fact) for place, fact in zip(places, told, strict=True) if place >= 0)
         for places, told in zip(picks.tolist(), facts.tolist(), strict=True)
@@ -204,21 +211,21 @@ def _rareness(level, value, both_sides, step):  # type: ignore[no-untyped-def]
         if value >= level[last]:
             steep = (_ABOVE[last] - _ABOVE[_MIDDLE]) / max(level[last] - middle, step)
             return _ABOVE[last] + (value - level[last]) * steep
-        rung = _MIDDLE + 1
-        while value > level[rung]:
-            rung += 1
-        part = (value - level[rung - 1]) / (level[rung] - level[rung - 1])
-        return _ABOVE[rung - 1] + part * (_ABOVE[rung] - _ABOVE[rung - 1])
+        quantile = _MIDDLE + 1
+        while value > level[quantile]:
+            quantile += 1
+        part = (value - level[quantile - 1]) / (level[quantile] - level[quantile - 1])
+        return _ABOVE[quantile - 1] + part * (_ABOVE[quantile] - _ABOVE[quantile - 1])
     if not both_sides or value == middle:
         return 0.0
     if value <= level[0]:
         steep = (_BELOW[0] - _BELOW[_MIDDLE]) / max(middle - level[0], step)
         return _BELOW[0] + (level[0] - value) * steep
-    rung = _MIDDLE - 1
-    while value < level[rung]:
-        rung -= 1
-    part = (level[rung + 1] - value) / (level[rung + 1] - level[rung])
-    return _BELOW[rung + 1] + part * (_BELOW[rung] - _BELOW[rung + 1])
+    quantile = _MIDDLE - 1
+    while value < level[quantile]:
+        quantile -= 1
+    part = (level[quantile + 1] - value) / (level[quantile + 1] - level[quantile])
+    return _BELOW[quantile + 1] + part * (_BELOW[quantile] - _BELOW[quantile + 1])
 
 
 @kernel
@@ -232,7 +239,7 @@ def _weight(x, j, added, levels):  # type: ignore[no-untyped-def]
     if _DEVIATIONS[j] and abs(value) < _LARGE:
         return 0.0
     if pace_window(j) > 0.0:
-        own = own_usual(x, j)
+        own = actor_baseline(x, j)
         if own > 0.0:  # not NaN
             least = _OLD_NEWS if of_a_day(j) else 0.0
             rare *= min(1.0, max(least, (value - math.log1p(own)) / _FULL))
@@ -284,10 +291,10 @@ def _tell(rows, picks, usual, facts):  # type: ignore[no-untyped-def]
             j = picks[i, k]
             if j < 0:
                 continue
-            own = math.nan if of_a_day(j) else own_usual(x, j)
+            own = math.nan if of_a_day(j) else actor_baseline(x, j)
             facts[i, k, 0], facts[i, k, 1] = spoken(x, j), spoken(usual[_age(x, j)], j)
             facts[i, k, 2] = in_words(own, j)
             facts[i, k, 3] = pace_window(j)
-            twin = j + ADDRESS if j < ADDRESS else j - ADDRESS
-            facts[i, k, 4] = j < SINGLE and x[j] == x[twin]
+            counterpart = j + ADDRESS if j < ADDRESS else j - ADDRESS
+            facts[i, k, 4] = j < SINGLE and x[j] == x[counterpart]
             facts[i, k, 5] = math.expm1(x[AGE[j]]) < 24.0

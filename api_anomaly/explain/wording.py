@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from api_anomaly.kernels import kernel
-from api_anomaly.features.table import ADDRESS, BEHAVIOURS, COUNT, SINGLE
+from api_anomaly.features.table import ADDRESS, FEATURES, COUNT, SINGLE
 
 _RAREST = 1_000_000.0  # "1 of more than a million" is as rare as a sentence needs
 _COMMON = 1.5  # up to 1 of so many is the common case
@@ -28,10 +28,10 @@ _HUNDREDTH = math.log2(100.0) - _PLAUSIBLE  # bits of one that is seen in 1 of 1
 
 
 def _sayings() -> list[int]:
-    sayings = [_PLAIN] * len(BEHAVIOURS)
-    for place, row in enumerate(BEHAVIOURS):
+    sayings = [_PLAIN] * len(FEATURES)
+    for place, row in enumerate(FEATURES):
         if row.unit == "bits":
-            odd = "_odd_" in row.name
+            odd = "_peer_surprise_" in row.name
             sayings[place] = _HUNDREDTHS if row.kind == COUNT else _MEAN if odd else _RARITY
         elif row.unit == "log s":
             sayings[place] = _FACTOR
@@ -39,7 +39,7 @@ def _sayings() -> list[int]:
 
 
 _SAYING = np.array(_sayings())
-_COUNTED = np.array([row.kind == COUNT for row in BEHAVIOURS])
+_COUNTED = np.array([row.kind == COUNT for row in FEATURES])
 
 
 @kernel
@@ -154,17 +154,17 @@ class Said(NamedTuple):
 
 
 def _said(place: int) -> Said:
-    row = BEHAVIOURS[place]
+    row = FEATURES[place]
     before, after = row.words.split("{value}")
     one, many = re.sub(r"\[e?s\]", "", after), after.replace("[", "").replace("]", "")
-    rare = bool(is_rarity(place)) and row.name != "user_hour"
+    rare = bool(is_rarity(place)) and row.name != "user_hour_surprise"
     unit = "" if _SAYING[place] == _HUNDREDTHS else row.unit
     say = rarity if rare else _SAY.get(unit, count)
     who = _WHO[place >= ADDRESS] if place < SINGLE else ""
     return Said(before, many, one, say, who, rare)
 
 
-_SAID = [_said(place) for place in range(len(BEHAVIOURS))]
+_SAID = [_said(place) for place in range(len(FEATURES))]
 
 
 def sentence(

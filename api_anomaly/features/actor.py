@@ -15,9 +15,11 @@ from api_anomaly.features.memory import COUNTERS, PLACES, SPANS
 from api_anomaly.features.sketches import add, known
 from api_anomaly.features.decay import advance, decay_factors, share
 
-CLIENT_ERRORS, DENIED, MISSING, SERVER_ERRORS, WRITES, KILOBYTES = range(6)
-SECONDS, NEW_ENDPOINTS, NEW_OBJECTS, NEW_PARTNERS, FAILED_PARTNERS, NEW_AGENTS = range(6, 12)
-ODD_STATUSES, ODD_WRITES, ODD_ENDPOINTS, FAILED_WRITES = range(12, 16)
+CLIENT_ERRORS, DENIED, NOT_FOUND, SERVER_ERRORS, WRITES, RESPONSE_KILOBYTES = range(6)
+SERVER_SECONDS, NEW_ENDPOINTS, NEW_URLS, NEW_COUNTERPARTS, DENIED_COUNTERPARTS, NEW_USER_AGENTS = (
+    range(6, 12)
+)
+PEER_SURPRISE_STATUSES, PEER_SURPRISE_WRITES, PEER_SURPRISE_ENDPOINTS, FAILED_WRITES = range(12, 16)
 assert len(COUNTERS) == 16  # the constants above are its rows, in its order
 
 _PRIOR = 3.0  # logs of evidence that a share waits for
@@ -77,18 +79,18 @@ def count(actor, log, late):  # type: ignore[no-untyped-def]
         if log.denied:
             bump(actor, DENIED, 1.0, weights)
         if log.status == 404:
-            bump(actor, MISSING, 1.0, weights)
+            bump(actor, NOT_FOUND, 1.0, weights)
     if log.write:
         bump(actor, WRITES, 1.0, weights)
         if 400 <= log.status < 500:
             bump(actor, FAILED_WRITES, 1.0, weights)
     if log.kilobytes > 0.0:
-        bump(actor, KILOBYTES, log.kilobytes, weights)
+        bump(actor, RESPONSE_KILOBYTES, log.kilobytes, weights)
     if log.seconds > 0.0:
-        bump(actor, SECONDS, log.seconds, weights)
-    bump(actor, ODD_STATUSES, log.odd_status, weights)
-    bump(actor, ODD_WRITES, log.odd_write, weights)
-    bump(actor, ODD_ENDPOINTS, log.odd_endpoint, weights)
+        bump(actor, SERVER_SECONDS, log.seconds, weights)
+    bump(actor, PEER_SURPRISE_STATUSES, log.odd_status, weights)
+    bump(actor, PEER_SURPRISE_WRITES, log.odd_write, weights)
+    bump(actor, PEER_SURPRISE_ENDPOINTS, log.odd_endpoint, weights)
 
 
 @kernel
@@ -96,22 +98,22 @@ def meet(actor, log, partner, late):  # type: ignore[no-untyped-def]
     """Whether (endpoint, partner, agent) are new to the actor; from now on they are known."""
     weights = decay_factors(late)
     new_endpoint = not known(actor.templates, log.place)
-    new_partner = not known(actor.partners, partner)
+    new_partner = not known(actor.counterparts, partner)
     new_agent = not known(actor.agents, log.agent)
     if new_endpoint:
         bump(actor, NEW_ENDPOINTS, 1.0, weights)
         add(actor.templates, log.place)
     if not known(actor.objects, log.object):
-        bump(actor, NEW_OBJECTS, 1.0, weights)
+        bump(actor, NEW_URLS, 1.0, weights)
         add(actor.objects, log.object)
     if new_partner:
-        bump(actor, NEW_PARTNERS, 1.0, weights)
-        add(actor.partners, partner)
-    if log.denied and not known(actor.partners, partner ^ _DENIED_SALT):
-        bump(actor, FAILED_PARTNERS, 1.0, weights)
-        add(actor.partners, partner ^ _DENIED_SALT)
+        bump(actor, NEW_COUNTERPARTS, 1.0, weights)
+        add(actor.counterparts, partner)
+    if log.denied and not known(actor.counterparts, partner ^ _DENIED_SALT):
+        bump(actor, DENIED_COUNTERPARTS, 1.0, weights)
+        add(actor.counterparts, partner ^ _DENIED_SALT)
     if new_agent:
-        bump(actor, NEW_AGENTS, 1.0, weights)
+        bump(actor, NEW_USER_AGENTS, 1.0, weights)
         add(actor.agents, log.agent)
     return new_endpoint, new_partner, new_agent
 
@@ -139,8 +141,8 @@ def move(actor, log, gap, late, step):  # type: ignore[no-untyped-def]
         distance = abs(log.number - actor.number)
         hit = np.float32(1.0 if 1.0 <= distance <= 3.0 else 0.0)
         actor.sequential += np.float32(_SLOW) * (hit - actor.sequential)
-    actor.wandering += np.float32(max(_SLOW, 1.0 / (actor.seen + 1))) * (
-        np.float32(step) - actor.wandering
+    actor.transition_surprise += np.float32(max(_SLOW, 1.0 / (actor.seen + 1))) * (
+        np.float32(step) - actor.transition_surprise
     )
     if log.number >= 0.0:
         actor.number = log.number
@@ -157,7 +159,7 @@ def _burst(hour, day):  # type: ignore[no-untyped-def]
 
 @kernel
 def write(x, actor):  # type: ignore[no-untyped-def]
-    """The actor's block of behaviours into x (44,), in the order of `behaviours._ACTOR`, in their
+    """The actor's block of behaviours into x (44,), in the order of `features._ACTOR`, in their
     own units: the pass takes the logarithms of a whole row.
     """
     requests = actor.requests
@@ -168,33 +170,35 @@ def write(x, actor):  # type: ignore[no-untyped-def]
     x[6] = share(counted(actor, CLIENT_ERRORS, 1), requests[2], _PRIOR)
     x[7] = counted(actor, DENIED, 0)
     x[8] = counted(actor, DENIED, 2)
-    x[9] = counted(actor, MISSING, 1)
-    x[10] = share(counted(actor, MISSING, 2), requests[3], _PRIOR)
+    x[9] = counted(actor, NOT_FOUND, 1)
+    x[10] = share(counted(actor, NOT_FOUND, 2), requests[3], _PRIOR)
     x[11] = counted(actor, SERVER_ERRORS, 1)
     x[12] = counted(actor, WRITES, 0)
     x[13] = counted(actor, WRITES, 2)
     x[14] = share(counted(actor, WRITES, 1), requests[2], _PRIOR)
-    x[15] = counted(actor, KILOBYTES, 1)
-    x[16] = counted(actor, KILOBYTES, 2)
-    x[17] = counted(actor, SECONDS, 1)
+    x[15] = counted(actor, RESPONSE_KILOBYTES, 1)
+    x[16] = counted(actor, RESPONSE_KILOBYTES, 2)
+    x[17] = counted(actor, SERVER_SECONDS, 1)
     x[18] = counted(actor, NEW_ENDPOINTS, 0)
     x[19] = counted(actor, NEW_ENDPOINTS, 2)
-    x[20] = counted(actor, NEW_OBJECTS, 0)
-    x[21] = counted(actor, NEW_OBJECTS, 2)
-    x[22] = (counted(actor, NEW_OBJECTS, 2) + 1.0) / (counted(actor, NEW_ENDPOINTS, 2) + 1.0)
-    x[23] = counted(actor, NEW_PARTNERS, 2)
-    x[24] = counted(actor, NEW_AGENTS, 2)
+    x[20] = counted(actor, NEW_URLS, 0)
+    x[21] = counted(actor, NEW_URLS, 2)
+    x[22] = (counted(actor, NEW_URLS, 2) + 1.0) / (counted(actor, NEW_ENDPOINTS, 2) + 1.0)
+    x[23] = counted(actor, NEW_COUNTERPARTS, 2)
+    x[24] = counted(actor, NEW_USER_AGENTS, 2)
     x[25] = (requests[1] + 1.0) / (requests[3] * (180.0 / 86_400.0) + 1.0)
     x[26] = math.sqrt(actor.gap_variance)
     x[27] = actor.sequential
-    x[28] = actor.wandering
+    x[28] = actor.transition_surprise
     x[29] = max(0.0, actor.last - actor.first) / 3_600.0
-    x[30] = (requests[2] + 1.0) / (counted(actor, NEW_OBJECTS, 1) + 1.0)
+    x[30] = (requests[2] + 1.0) / (counted(actor, NEW_URLS, 1) + 1.0)
     x[40] = counted(actor, FAILED_WRITES, 0)
     x[41] = counted(actor, FAILED_WRITES, 2)
-    x[42] = _burst(counted(actor, KILOBYTES, 1), counted(actor, KILOBYTES, 2))
-    x[43] = _burst(counted(actor, NEW_OBJECTS, 1), counted(actor, NEW_OBJECTS, 2))
+    x[42] = _burst(counted(actor, RESPONSE_KILOBYTES, 1), counted(actor, RESPONSE_KILOBYTES, 2))
+    x[43] = _burst(counted(actor, NEW_URLS, 1), counted(actor, NEW_URLS, 2))
     for odd in range(3):
-        x[31 + 3 * odd] = counted(actor, ODD_STATUSES + odd, 0)
-        x[32 + 3 * odd] = counted(actor, ODD_STATUSES + odd, 2)
-        x[33 + 3 * odd] = share(counted(actor, ODD_STATUSES + odd, 1), requests[2], _PRIOR)
+        x[31 + 3 * odd] = counted(actor, PEER_SURPRISE_STATUSES + odd, 0)
+        x[32 + 3 * odd] = counted(actor, PEER_SURPRISE_STATUSES + odd, 2)
+        x[33 + 3 * odd] = share(
+            counted(actor, PEER_SURPRISE_STATUSES + odd, 1), requests[2], _PRIOR
+        )

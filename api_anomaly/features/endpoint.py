@@ -40,7 +40,7 @@ _CELLS = np.uint64(TRANSITIONS - 1)
 
 
 @kernel
-def voice(requests):  # type: ignore[no-untyped-def]
+def weight_of_user(requests):  # type: ignore[no-untyped-def]
     """The weight of one log of a user who made `requests` in the last hours."""
     return 1.0 / (1.0 + requests / 10.0)
 

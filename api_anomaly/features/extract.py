@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from api_anomaly.kernels import kernel
 from api_anomaly.features import actor as actors, endpoint as usual
-from api_anomaly.features.table import ADDRESS, BEHAVIOURS, COUNTS, SINGLE, USER
+from api_anomaly.features.table import ADDRESS, FEATURES, COUNTS, SINGLE, USER
 from api_anomaly.logs.columns import Columns, Texts
 from api_anomaly.features.logarithm import log1p_where
 from api_anomaly.features.memory import Memory, State
@@ -24,13 +24,13 @@ from api_anomaly.features.decay import LOG2E, share, surprise
 
 _SETTLED = 20  # logs after which a user's novelties say what is usual for users
 _HOUR_PRIOR, _DAY_PRIOR = 6.0, 3.0
-_WIDTH = len(BEHAVIOURS)
+_WIDTH = len(FEATURES)
 
 # `Columns` in the form that a kernel can take.
 _Arrays = namedtuple("_Arrays", tuple(Columns.__dataclass_fields__))  # type: ignore[misc]
 
 
-class Observed(NamedTuple):
+class Extraction(NamedTuple):
     """Behaviours (n, d), how many logs each log's user or address (the longer known) had before it
     (n,), and the keys of user, address and endpoint template (n, 3).
     """
@@ -40,7 +40,7 @@ class Observed(NamedTuple):
     keys: NDArray[np.uint64]
 
 
-def observe(memory: Memory, columns: Columns, remember: bool = True) -> Observed:
+def observe(memory: Memory, columns: Columns, remember: bool = True) -> Extraction:
     """Behaviours of n logs in the order given, each against the past before it, which it joins.
 
     With `remember` false the logs still see one another, as they would if they were remembered,
@@ -55,7 +55,7 @@ def observe(memory: Memory, columns: Columns, remember: bool = True) -> Observed
     what = c.method, c.status, c.response_time, c.request_size, c.response_size
     shared = state.shared, state.transitions
     _observe(*state.actors, *state.endpoints, *shared, c.time, *who, *what, rows, history, keys)
-    return Observed(rows, history, keys)
+    return Extraction(rows, history, keys)
 
 
 def actor_keys(columns: Columns) -> NDArray[np.uint64]:
@@ -135,7 +135,7 @@ def _observe_one(state, log, x):  # type: ignore[no-untyped-def]
 
     user_gap, user_late = actors.settle(user, log.time)
     address_gap, address_late = actors.settle(address, log.time)
-    weight = usual.voice(user.requests[2])
+    weight = usual.weight_of_user(user.requests[2])
     before = actors.last_place(user, user_gap)
     expected = usual.endpoint_share(place, shared)
     step = usual.step_surprise(state.transitions, before, log.place, expected)
@@ -155,7 +155,7 @@ def _observe_one(state, log, x):  # type: ignore[no-untyped-def]
     actors.move(address, log, address_gap, address_late, address_step)
     actors.write(x[USER:], user)
     actors.write(x[ADDRESS:], address)
-    x[SINGLE] = actors.counted(address, actors.FAILED_PARTNERS, 2)
+    x[SINGLE] = actors.counted(address, actors.DENIED_COUNTERPARTS, 2)
 
     endpoint_late = usual.settle(endpoint, log.time)
     usual.join_lately(endpoint, log, known_before, weight, endpoint_late)
@@ -256,13 +256,13 @@ def _count_hour(counts, place):  # type: ignore[no-untyped-def]
 @kernel
 def _write_novelties(x, user, log, shared, weight, late):  # type: ignore[no-untyped-def]
     """What is new to the user, in bits of surprise (the single rows 3 to 6); then it is known."""
-    new_network = not known(user.partners, log.network)
+    new_network = not known(user.counterparts, log.network)
     if new_network:
-        add(user.partners, log.network)
+        add(user.counterparts, log.network)
     seen, requests = float(user.seen), user.requests[3]
     own_endpoints = actors.counted(user, actors.NEW_ENDPOINTS, 2)
-    own_partners = actors.counted(user, actors.NEW_PARTNERS, 2)
-    own_agents = actors.counted(user, actors.NEW_AGENTS, 2)
+    own_partners = actors.counted(user, actors.NEW_COUNTERPARTS, 2)
+    own_agents = actors.counted(user, actors.NEW_USER_AGENTS, 2)
     new_endpoint, new_address, new_agent = actors.meet(user, log, log.address, late)
     x[3] = usual.novelty(new_endpoint, own_endpoints, requests, shared, 0, seen)
     x[4] = usual.novelty(new_address, own_partners, requests, shared, 1, seen)

@@ -35,19 +35,23 @@ from api_anomaly.features.lru_table import (
 COUNTERS: dict[str, tuple[int, ...]] = {
     "client_errors": (0, 1, 2),  # status 400..499
     "denied": (0, 2),  # 401 and 403
-    "missing": (1, 2),  # 404
+    "not_found": (1, 2),  # 404
     "server_errors": (1,),  # 500..599
     "writes": (0, 1, 2),  # POST, PUT, PATCH, DELETE
-    "kilobytes": (1, 2),  # of responses
-    "seconds": (1,),  # of response time
+    "response_kilobytes": (1, 2),  # of responses
+    "server_seconds": (1,),  # of response time
     "new_endpoints": (0, 2),  # templates that the actor had not met lately
-    "new_objects": (0, 1, 2),  # whole endpoints that it had not met lately
-    "new_partners": (2,),  # addresses of a user, users of an address
-    "failed_partners": (2,),  # those of them that were denied
-    "new_agents": (2,),  # user-agent families
-    "odd_statuses": (0, 1, 2),  # bits by which statuses surprised in the same agent family
-    "odd_writes": (0, 1, 2),  # the same for writes
-    "odd_endpoints": (0, 1, 2),  # the same for endpoint templates
+    "new_urls": (0, 1, 2),  # whole endpoints that it had not met lately
+    "new_counterparts": (2,),  # addresses of a user, users of an address
+    "denied_counterparts": (2,),  # those of them that were denied
+    "new_user_agents": (2,),  # user-agent families
+    "peer_surprise_statuses": (
+        0,
+        1,
+        2,
+    ),  # bits by which statuses surprised in the same agent family
+    "peer_surprise_writes": (0, 1, 2),  # the same for writes
+    "peer_surprise_endpoints": (0, 1, 2),  # the same for endpoint templates
     "failed_writes": (0, 2),  # writes answered with 4xx
 }
 _KEPT = [
@@ -77,14 +81,14 @@ ACTOR = np.dtype(
         ("number", "f8"),  # last number in an endpoint
         ("templates", "u8", (2, 2)),
         ("objects", "u8", (2, 2)),
-        ("partners", "u8", (2, 2)),
+        ("counterparts", "u8", (2, 2)),
         ("agents", "u8", (2, 1)),
         ("requests", "f4", (4,)),
         ("counts", "f4", (len(_KEPT),)),  # see PLACES
         ("gap_mean", "f4"),  # running mean and variance of log(1 + seconds between logs)
         ("gap_variance", "f4"),
         ("sequential", "f4"),  # running share of steps by the same small number
-        ("wandering", "f4"),  # running mean surprise of its transitions, bits
+        ("transition_surprise", "f4"),  # running mean surprise of its transitions, bits
         ("seen", "u4"),  # logs ever; it stays at its end
         ("hours", "u1", (24,)),  # in how many hours of activity, by hour of the day (UTC)
         ("days", "u1", (7,)),  # the same by day of the week, Monday first

@@ -1,7 +1,8 @@
 """How much is let in: what is turned away is turned away at once, so no backlog can grow.
 
 Three bounds, each for another scarce thing: open requests (the loop's turns), bytes of bodies held
-(room), and seconds of work that wait (a caller's patience). `Pace` shares the event loop: a few
+(room), and seconds of work that wait (a caller's patience). `LoopScheduler` shares the event
+loop: a few
 milliseconds of scoring, then a look at the sockets, so `/health` answers whatever else goes on.
 """
 
@@ -62,10 +63,10 @@ class Admission:
         if self.open > self._most_requests:
             self._refuse("requests")
 
-    def visit(self) -> "Visit":
+    def visit(self) -> "AdmissionTicket":
         """For one request with a body. Raises Overloaded when too much work waits already."""
         self._check_wait()
-        return Visit(self)
+        return AdmissionTicket(self)
 
     def hold(self, size: int, own: int) -> None:
         """Account for `size` more bytes of a request that then holds `own`."""
@@ -105,7 +106,7 @@ class Admission:
         raise Overloaded("The service has as much to do as it can. Nothing was done; try again.")
 
 
-class Visit:
+class AdmissionTicket:
     """One request with a body, from before it is read until it is answered."""
 
     def __init__(self, admission: Admission) -> None:
@@ -137,7 +138,7 @@ class Visit:
         self._queued = time.perf_counter()
 
 
-class Pace:
+class LoopScheduler:
     """Gives work on the event loop its turns, first come, first served."""
 
     def __init__(self) -> None:

@@ -15,35 +15,35 @@ from starlette.responses import Response
 from api_anomaly import __version__
 from api_anomaly.errors import AnomalyError, ModelNotFound, StorageFailed
 from api_anomaly.rules import RuleSet
-from api_anomaly.http.admission import Admission, Pace
-from api_anomaly.runtime.recent_anomalies import Anomalies
+from api_anomaly.http.admission import Admission, LoopScheduler
+from api_anomaly.runtime.recent_anomalies import RecentAnomalies
 from api_anomaly.http.dispatch import Application
-from api_anomaly.http.auth.rate_limit import Attempts
+from api_anomaly.http.auth.rate_limit import LoginRateLimiter
 from api_anomaly.http.auth.tokens import Tokens
 from api_anomaly.logs.decode import Decoder
-from api_anomaly.http.auth.authenticator import Guard
+from api_anomaly.http.auth.authenticator import Authenticator
 from api_anomaly.telemetry.journal import Journal
-from api_anomaly.http.feedback_body import JudgedReader
-from api_anomaly.runtime.label_store import LessonBook
+from api_anomaly.http.feedback_body import FeedbackReader
+from api_anomaly.runtime.label_store import LabelStore
 from api_anomaly.telemetry.metrics import Metrics
 from api_anomaly.http.endpoints import ENDPOINTS
-from api_anomaly.runtime.rule_comparison import Opinion
+from api_anomaly.runtime.rule_comparison import RuleComparison
 from api_anomaly.runtime.free_memory import give_back
-from api_anomaly.runtime.state import Parts, parts_of
+from api_anomaly.runtime.state import AppState, state_of
 from api_anomaly.http.problems import FRAMEWORK_CODES, json_response
-from api_anomaly.runtime.idempotency import MOST_BYTES, Retries
-from api_anomaly.runtime.detection import Serving
+from api_anomaly.runtime.idempotency import MOST_BYTES, IdempotencyStore
+from api_anomaly.runtime.detection import DetectionService
 from api_anomaly.settings import SAMPLE_TOKEN, Settings
-from api_anomaly.runtime.snapshots import Snapshots
-from api_anomaly.runtime.feedback import Teaching
+from api_anomaly.runtime.snapshots import SnapshotService
+from api_anomaly.runtime.feedback import FeedbackService
 from api_anomaly.runtime.threads import in_thread
-from api_anomaly.http.auth.token_watch import TokenWatch
-from api_anomaly.runtime.training import Training
-from api_anomaly.http.middleware import Watch
+from api_anomaly.http.auth.token_watch import TokenFileWatcher
+from api_anomaly.runtime.training import TrainingService
+from api_anomaly.http.middleware import RequestMiddleware
 from api_anomaly.storage.answers import KeptAnswers
 from api_anomaly.storage.label_file import FeedbackFile
 from api_anomaly.storage.keys import SigningKeys, made_secret, secret_in
-from api_anomaly.storage.models import Vault
+from api_anomaly.storage.models import ModelStore
 
 _TITLE = "API Anomaly Detection"
 _ABOUT = "Learns how the users of an API behave and says which requests are anomalous, and why."
@@ -56,7 +56,7 @@ _LOOK_SECONDS = 1.0
 class State(TypedDict):
     """What the lifespan gives to every request."""
 
-    parts: Parts
+    parts: AppState
 
 
 def create_app(settings: Settings) -> Application:
@@ -81,7 +81,7 @@ def create_app(settings: Settings) -> Application:
             allow_headers=["Authorization", "Content-Type", "Idempotency-Key"],
             expose_headers=["Idempotency-Replayed", "Retry-After", "X-Request-ID"],
         )
-    app.add_middleware(Watch)
+    app.add_middleware(RequestMiddleware)
     return app
 
 
@@ -96,13 +96,13 @@ def lifespan_of(
         journal = Journal(settings.log_level, settings.log_file)
         try:
             parts = _wired(settings, journal)
-            await parts.teaching.book.open()
+            await parts.feedback_service.book.open()
             if parts.token_watch is not None:
                 await parts.token_watch.start()
             await in_thread(parts.decoder.warm_up)
             await _load(parts)
             await in_thread(give_back)
-            parts.teaching.measure()
+            parts.feedback_service.measure()
             tasks = [asyncio.create_task(parts.snapshots.run(parts.serving))]
             if parts.token_watch is not None:
                 tasks.append(asyncio.create_task(parts.token_watch.run()))
@@ -119,22 +119,24 @@ def lifespan_of(
     return lifespan
 
 
-def _wired(settings: Settings, journal: Journal) -> Parts:
+def _wired(settings: Settings, journal: Journal) -> AppState:
     folder = settings.model_path.absolute().parent
     tokens, watch = _tokens(settings, folder / "auth_token", metrics := Metrics(), journal)
     keys = _keys(settings, folder / "signing_key", journal)
     metrics.mark("service_info", __version__)
-    vault = Vault(settings.model_path, settings.scaler_path, keys, settings.model_versions_kept)
-    book = LessonBook(
+    vault = ModelStore(
+        settings.model_path, settings.scaler_path, keys, settings.model_versions_kept
+    )
+    book = LabelStore(
         FeedbackFile(folder / "feedback", keys),
         settings.feedback_days,
         settings.feedback_verdicts,
         journal,
         failed=lambda: metrics.count("storage_failures_total", "verdicts"),
     )
-    anomalies = Anomalies(settings.feedback_anomalies)
-    serving = Serving(vault, book, metrics, settings.inline_logs)
-    snapshots = Snapshots(
+    anomalies = RecentAnomalies(settings.feedback_anomalies)
+    serving = DetectionService(vault, book, metrics, settings.inline_logs)
+    snapshots = SnapshotService(
         folder / "memory.snapshot",
         keys,
         settings.snapshot_seconds,
@@ -143,19 +145,21 @@ def _wired(settings: Settings, journal: Journal) -> Parts:
         metrics,
         journal,
     )
-    return Parts(
+    return AppState(
         settings=settings,
-        guard=Guard(tokens, Attempts(settings.auth_failures_per_minute), metrics),
+        guard=Authenticator(tokens, LoginRateLimiter(settings.auth_failures_per_minute), metrics),
         token_watch=watch,
         admission=Admission(settings, metrics),
-        pace=Pace(),
+        pace=LoopScheduler(),
         decoder=Decoder(settings.max_batch_logs, settings.max_training_logs),
         vault=vault,
-        judged=JudgedReader(settings.max_feedback_items),
+        judged=FeedbackReader(settings.max_feedback_items),
         serving=serving,
-        opinion=Opinion(settings.rules_file or RuleSet.default(), settings.inline_logs),
-        training=Training(settings, vault, serving, metrics, journal, book.active, snapshots.want),
-        teaching=Teaching(book, anomalies, serving, metrics, journal),
+        opinion=RuleComparison(settings.rules_file or RuleSet.default(), settings.inline_logs),
+        training=TrainingService(
+            settings, vault, serving, metrics, journal, book.active, snapshots.want
+        ),
+        feedback_service=FeedbackService(book, anomalies, serving, metrics, journal),
         snapshots=snapshots,
         retries=_retries(settings, folder / "answers.db", keys, metrics, journal),
         metrics=metrics,
@@ -165,7 +169,7 @@ def _wired(settings: Settings, journal: Journal) -> Parts:
 
 def _retries(
     settings: Settings, file: Path, keys: SigningKeys, metrics: Metrics, journal: Journal
-) -> Retries:
+) -> IdempotencyStore:
     """The answers to idempotency keys. A disk that fails is told, and costs no caller an answer."""
 
     def failed(error: StorageFailed) -> None:
@@ -174,19 +178,21 @@ def _retries(
 
     kept = KeptAnswers(file, keys, MOST_BYTES)
     count, seconds = settings.idempotency_keys, settings.idempotency_seconds
-    return Retries(count, seconds, MOST_BYTES, kept, failed)
+    return IdempotencyStore(count, seconds, MOST_BYTES, kept, failed)
 
 
 def _tokens(
     settings: Settings, file: Path, metrics: Metrics, journal: Journal
-) -> tuple[Tokens, TokenWatch | None]:
+) -> tuple[Tokens, TokenFileWatcher | None]:
     """The accepted tokens, and who keeps them equal to the token file. Only without either kind a
     token is made; it is shown on the terminal, once, and nowhere else."""
     if SAMPLE_TOKEN in settings.auth_token:
         journal.warning("AUTH_TOKEN is the documents' sample value: anyone may call")
     if settings.tokens_file is not None:
         tokens = Tokens(settings.auth_token, settings.metrics_token, entries_follow=True)
-        return tokens, TokenWatch(settings.tokens_file, tokens, _LOOK_SECONDS, metrics, journal)
+        return tokens, TokenFileWatcher(
+            settings.tokens_file, tokens, _LOOK_SECONDS, metrics, journal
+        )
     return Tokens(settings.auth_token or _made_token(file), settings.metrics_token), None
 
 
@@ -211,7 +217,7 @@ def _keys(settings: Settings, file: Path, journal: Journal) -> SigningKeys:
         return SigningKeys([made_secret()])
 
 
-async def _load(parts: Parts) -> None:
+async def _load(parts: AppState) -> None:
     """Serve the model on disk if there is one to be trusted; else start without. And take over the
     answers that were given lately."""
     await parts.retries.load()
@@ -230,6 +236,6 @@ async def _framework_refused(request: Request, error: Exception) -> Response:
     """404, 405 and whatever else the framework refuses by itself."""
     assert isinstance(error, HTTPException)
     code = FRAMEWORK_CODES.get(error.status_code, "refused")
-    parts_of(request).metrics.count("rejected_requests_total", code)
+    state_of(request).metrics.count("rejected_requests_total", code)
     headers = dict(error.headers) if error.headers else None
     return json_response({"detail": error.detail, "code": code}, error.status_code, headers)

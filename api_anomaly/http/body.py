@@ -114,17 +114,17 @@ def _part(message: Message) -> bytes:
 def inflate(body: bytes, most_bytes: int) -> bytes:
     """`body` out of gzip (RFC 1952), made a slice at a time so that a bomb stops at the limit."""
     inflated: list[bytes] = []
-    room = most_bytes
+    remaining = most_bytes
     left = memoryview(body)
     for _ in range(_MOST_PARTS):
         stream = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
         while not stream.eof:
             given = stream.unconsumed_tail or bytes(left[:_SLICE])
             left = left if stream.unconsumed_tail else left[_SLICE:]
-            piece = _decompressed(stream, given, min(_SLICE, room + 1))
+            piece = _decompressed(stream, given, min(_SLICE, remaining + 1))
             inflated.append(piece)
-            room -= len(piece)
-            if room < 0:
+            remaining -= len(piece)
+            if remaining < 0:
                 raise _too_large(most_bytes)
             if not given and not piece:
                 raise EncodingBroken("The body ends before its gzip stream does.")

@@ -2,7 +2,8 @@
 
 Starlette and FastAPI ask route after route, inside half a dozen layers, who wants a request. For a
 single log that takes several times as long as judging it. So a request whose method and path are
-exactly those of one of our endpoints goes from `Watch` straight to its route; every other one, the
+exactly those of one of our endpoints goes from `RequestMiddleware` straight to its route; every
+other one, the
 pages, what is refused and what nobody knows, goes the framework's way.
 """
 
@@ -17,9 +18,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api_anomaly.errors import AnomalyError
 from api_anomaly.http.endpoints import document
-from api_anomaly.runtime.state import parts_of
+from api_anomaly.runtime.state import state_of
 from api_anomaly.http.problems import Overloaded, answer
-from api_anomaly.http.middleware import Watch
+from api_anomaly.http.middleware import RequestMiddleware
 
 
 class BareRoute(APIRoute):
@@ -59,13 +60,14 @@ class Application(FastAPI):
         return self.openapi_schema
 
     def build_middleware_stack(self) -> ASGIApp:
-        """The framework's way, made at the first call. Where it has a layer besides `Watch` (CORS,
+        """The framework's way, made at the first call. Where it has a layer besides
+        `RequestMiddleware` (CORS,
         or another's), that layer must see every request, and there is no short way."""
         stack = super().build_middleware_stack()
         layers: list[Any] = [layer.cls for layer in self.user_middleware]
-        if layers == [Watch]:
+        if layers == [RequestMiddleware]:
             self._short = {
-                (method, route.path): (route, Watch(route.app))
+                (method, route.path): (route, RequestMiddleware(route.app))
                 for route in self.routes
                 if isinstance(route, BareRoute) and not route.param_convertors
                 for method in route.methods or ()
@@ -84,7 +86,7 @@ class Application(FastAPI):
 
 
 def _refused(request: Request, error: AnomalyError) -> Response:
-    parts = parts_of(request)
+    parts = state_of(request)
     parts.metrics.count("rejected_requests_total", error.code)
     request.scope["state"]["refused"] = error.code  # for the audit
     response = answer(error)

@@ -157,7 +157,7 @@ def _responses(endpoint: Endpoint, schemas: dict[str, Any]) -> dict[str, Any]:
     success = {"description": "Success.", "content": content} | ({"links": links} if links else {})
     responses: dict[str, Any] = {"200": success}
     for status in endpoint.statuses:
-        shape = answers.RefusedBody if status == 422 else answers.Refused
+        shape = answers.RefusedBody if status == 422 else answers.ProblemResponse
         content = _json(_schema(shape, schemas, "serialization"), ERRORS.get(status))
         responses[str(status)] = {"description": _STATUSES[status], "content": content}
         if status in _HEADERS:

@@ -74,7 +74,7 @@ class FeedbackBody:
     model_version: _VERSION | None = None
 
 
-class Judged(NamedTuple):
+class FeedbackRequest(NamedTuple):
     """A decoded POST /feedback of n items: verdicts, ids (None for a log), and the columns of the
     m items that are logs, in their order."""
 
@@ -84,7 +84,7 @@ class Judged(NamedTuple):
     columns: Columns
 
 
-class JudgedReader:
+class FeedbackReader:
     """Reads bodies with at most so many items. Raises Invalid or BatchTooLarge."""
 
     def __init__(self, most_items: int) -> None:
@@ -92,7 +92,7 @@ class JudgedReader:
         self._most_commas = max(COMMAS * most_items, FEWEST_COMMAS)
         self._adapter = TypeAdapter(FeedbackBody)
 
-    def read(self, body: bytes) -> Judged:
+    def read(self, body: bytes) -> FeedbackRequest:
         """The body of POST /feedback. Its values are counted before any is parsed: each fault of a
         million would be kept until all are found."""
         if body.count(b",") > self._most_commas:
@@ -104,7 +104,7 @@ class JudgedReader:
         if len(read.items) > self._most:
             raise BatchTooLarge(f"At most {self._most} items fit into one request.")
         logs = [item.log for item in read.items if item.log is not None]
-        return Judged(
+        return FeedbackRequest(
             read.model_version,
             [item.verdict == "true_positive" for item in read.items],
             [item.anomaly_id for item in read.items],

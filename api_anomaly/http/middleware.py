@@ -18,7 +18,7 @@ from api_anomaly.http.auth.scopes import AUDITED
 from api_anomaly.http.security_headers import headers_for
 
 if TYPE_CHECKING:
-    from api_anomaly.runtime.state import Parts
+    from api_anomaly.runtime.state import AppState
 
 #: A request id of the caller's own is kept when it can be nothing but an id.
 _REQUEST_ID = re.compile(rb"[0-9a-fA-F-]{16,64}")
@@ -32,7 +32,7 @@ _FAILED = {
 }
 
 
-class Watch:
+class RequestMiddleware:
     """Wraps `app`. The parts of the service come from the lifespan's state."""
 
     def __init__(self, app: ASGIApp) -> None:
@@ -78,7 +78,7 @@ class Watch:
 
     @staticmethod
     def _record(
-        parts: "Parts", scope: Scope, status: int, started: float, request_id: bytes
+        parts: "AppState", scope: Scope, status: int, started: float, request_id: bytes
     ) -> None:
         seconds = time.perf_counter() - started
         method = scope["method"] if scope["method"] in _METHODS else "other"
@@ -99,7 +99,7 @@ class Watch:
 
 
 def _audit(
-    parts: "Parts", scope: Scope, endpoint: str, status: int, seconds: float, request_id: bytes
+    parts: "AppState", scope: Scope, endpoint: str, status: int, seconds: float, request_id: bytes
 ) -> None:
     """Who did what, and what came of it. A caller without a valid token has no id."""
     caller = scope["state"].get("caller")
@@ -113,8 +113,8 @@ def _audit(
     )
 
 
-def _parts(scope: Scope) -> "Parts":
-    parts: Parts | None = scope.get("state", {}).get("parts")
+def _parts(scope: Scope) -> "AppState":
+    parts: AppState | None = scope.get("state", {}).get("parts")
     if parts is None:
         raise RuntimeError("The service was not started. Serve the app with its lifespan on.")
     return parts

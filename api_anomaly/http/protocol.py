@@ -15,7 +15,7 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
-from api_anomaly.runtime.state import Parts
+from api_anomaly.runtime.state import AppState
 from api_anomaly.http.auth.scopes import NEEDED
 from api_anomaly.http.security_headers import SECURITY_HEADERS
 from api_anomaly.settings import Settings
@@ -54,7 +54,7 @@ class HeadersTooLarge(Exception):
     """Raised in the parser's callbacks, which end its work so."""
 
 
-class Wire(HttpToolsProtocol):
+class BoundedHttpProtocol(HttpToolsProtocol):
     """One connection."""
 
     def __init__(
@@ -65,7 +65,7 @@ class Wire(HttpToolsProtocol):
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
-        self._parts: Parts = app_state["parts"]
+        self._parts: AppState = app_state["parts"]
         self._settings: Settings = self._parts.settings
         self._in_head = self._began_here = False
         self._head_bytes = self._head_unparsed = 0
@@ -210,13 +210,13 @@ class Wire(HttpToolsProtocol):
     def _make_room(self) -> None:
         """For this connection, at the cost of the one that waits longest for a request; if there is
         none, this one is turned away."""
-        others = [other for other in self.connections if isinstance(other, Wire)]
+        others = [other for other in self.connections if isinstance(other, BoundedHttpProtocol)]
         alive = [other for other in others if not other._ended]
         if len(alive) <= self._settings.max_connections:
             return
         idle = [other for other in alive if other is not self and not other._answering]
         if idle:
-            min(idle, key=Wire._idle_since)._end("room")
+            min(idle, key=BoundedHttpProtocol._idle_since)._end("room")
         else:
             self._end("room", _FULL)
 

@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 from typing_extensions import TypedDict
 
-from api_anomaly.detector import Anomaly, Verdicts
+from api_anomaly.detector import Anomaly, Detections
 from api_anomaly.rules import Fired
 from api_anomaly.logs.from_models import known
 from api_anomaly.logs.schema import Log
@@ -163,7 +163,7 @@ class FeedbackAnswer(TypedDict):
 class FeedbackStatus(TypedDict):
     """What verdicts do. `active` ones count; others are `expired` or crowded out, `replaced` by a
     later verdict on the same anomaly, or of another release's behaviours (`incompatible`). `users`
-    are those whom active ones are about; `learnt` those that the served model was trained with;
+    are those whom active ones are about; `trained_on` those that the served model was trained with;
     `raised` and `quieted` the logs that are, or are not,
     anomalies because of verdicts since the service started."""
 
@@ -172,7 +172,7 @@ class FeedbackStatus(TypedDict):
     replaced: int
     incompatible: int
     users: int
-    learnt: int
+    trained_on: int
     last_change: str | None
     raised: int
     quieted: int
@@ -208,7 +208,7 @@ class Fault(TypedDict):
     input: NotRequired[Any]
 
 
-class Refused(TypedDict):
+class ProblemResponse(TypedDict):
     """Every error but 422."""
 
     detail: str
@@ -224,7 +224,11 @@ class RefusedBody(TypedDict):
 
 
 def detection_json(
-    logs: Sequence[Log], verdicts: Verdicts, version: str, scores: bool, fired: Fired | None = None
+    logs: Sequence[Log],
+    verdicts: Detections,
+    version: str,
+    scores: bool,
+    fired: Fired | None = None,
 ) -> bytes:
     """The body of a DetectAnswer; `fired` is what the rules said, if they were asked."""
     total, count = len(logs), len(verdicts.anomalies)

@@ -6,7 +6,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from api_anomaly.settings import Settings
-from api_anomaly.http.protocol import Wire
+from api_anomaly.http.protocol import BoundedHttpProtocol
 
 #: Seconds for open requests after a SIGTERM; then they are cancelled, so that the memory can be
 #: kept before an orchestrator's usual 30 seconds are over.
@@ -35,7 +35,7 @@ def serve(app: FastAPI, settings: Settings) -> None:
         server_header=False,
         timeout_graceful_shutdown=_GRACE_SECONDS,
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
-        http=Wire,
+        http=BoundedHttpProtocol,
         proxy_headers=bool(settings.trusted_proxies),
         forwarded_allow_ips=list(settings.trusted_proxies),
     )

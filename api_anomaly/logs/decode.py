@@ -122,11 +122,11 @@ class _Faults:
 
     def add(self, error: ValidationError, place: tuple[str | int, ...] = ()) -> None:
         """List the faults of `error` as long as there is room."""
-        room = max(0, LISTED - len(self.items))
-        if room:
+        remaining = max(0, LISTED - len(self.items))
+        if remaining:
             faults = error.errors(include_url=False, include_context=False)
-            self.items += [_item(fault, place) for fault in faults[:room]]
-        self.more += max(0, error.error_count() - room)
+            self.items += [_item(fault, place) for fault in faults[:remaining]]
+        self.more += max(0, error.error_count() - remaining)
 
 
 def refusal_of(error: ValidationError) -> Invalid:

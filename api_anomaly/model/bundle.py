@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from api_anomaly.kernels import kernel
 from api_anomaly.features.table import NAMES, SCHEMA
-from api_anomaly.model.calibration import Calibration, Ladder, climb
+from api_anomaly.model.calibration import Calibration, TailCurve, interpolate
 from api_anomaly.model.forest import Forest
-from api_anomaly.model.classifier import Ranker
-from api_anomaly.explain.reasons import Scaler
+from api_anomaly.model.classifier import AbuseClassifier
+from api_anomaly.explain.reasons import PeerBaseline
 from api_anomaly.model.trees import Trees
 from api_anomaly.model.tree_walk import add_up
 from api_anomaly.errors import ModelIncompatible
@@ -33,18 +33,19 @@ class Model:
     """All that scoring needs besides the memory.
 
     The evidence against a log is -ln of the tail probability, in the team's own traffic, of its
-    `odds_of_abuse`; where there was nothing to rehearse on (`ranker` and `abuse` are None), of how
+    `odds_of_abuse`; where there was nothing to rehearse on (`classifier` and `abuse` are None),
+    of how
     rare its behaviours are.
     """
 
     forest: Forest
-    rarity: Ladder
-    ranker: Ranker | None
-    abuse: Ladder | None
+    rarity: TailCurve
+    classifier: AbuseClassifier | None
+    abuse: TailCurve | None
     calibration: Calibration
-    scaler: Scaler
+    peer_baseline: PeerBaseline
     #: When the last verdict was given that the training learnt from, in Unix seconds.
-    learnt_until: float = -np.inf
+    labels_until: float = -np.inf
 
     feature_schema = SCHEMA
     feature_count = len(NAMES)
@@ -52,7 +53,7 @@ class Model:
     @cached_property
     def threshold(self) -> float:
         """The model's own threshold on the wire's scale."""
-        return float(wire(np.array([self.calibration.threshold()]))[0])
+        return float(to_score(np.array([self.calibration.threshold()]))[0])
 
     @property
     def alert_budget(self) -> float:
@@ -62,7 +63,7 @@ class Model:
     def evidence(self, rows: NDArray[np.float32]) -> NDArray[np.float64]:
         """Evidence (n,) >= 0 against behaviours (n, d)."""
         rare = np.empty(len(rows))
-        if self.ranker is None or self.abuse is None:
+        if self.classifier is None or self.abuse is None:
             _rare(*self._rarely, rows, rare)
             return rare
         evidence = np.empty(len(rows))
@@ -75,8 +76,8 @@ class Model:
         """`evidence` (n,), to the last bit, of rows whose sums (n,) over the trees of the forest
         and, where there is one, of the ranker are known."""
         rare = rarely.copy()
-        _climb_rarity(*self._rarely[4:], rare)
-        if self.ranker is None or self.abuse is None or hostilely is None:
+        _rarity_from_sums(*self._rarely[4:], rare)
+        if self.classifier is None or self.abuse is None or hostilely is None:
             return rare
         evidence = hostilely.copy()
         _against(*self._hostilely[4:], rare, evidence)
@@ -89,9 +90,9 @@ class Model:
 
     @cached_property
     def _hostilely(self) -> tuple[Any, ...]:
-        if self.ranker is None or self.abuse is None:
+        if self.classifier is None or self.abuse is None:
             return ()
-        return *self.ranker.trees.paths, self.ranker.baseline, *self.abuse
+        return *self.classifier.trees.paths, self.classifier.baseline, *self.abuse
 
     def contributions(self, rows: NDArray[np.float32]) -> NDArray[np.float64]:
         """Evidence that each behaviour of n rows adds, (n, d), against what training rows have.
@@ -104,20 +105,20 @@ class Model:
         path = len(self.forest.trees.roots) * max(self.forest.usual_path, 1.0)
         steep = self.rarity.slope * np.log(2.0) / path
         self.forest.trees.contribute(rows, -steep * self.forest.suspicion(rows), added)
-        if self.ranker is not None and self.abuse is not None:
+        if self.classifier is not None and self.abuse is not None:
             slopes = np.full(len(rows), self.abuse.slope)
-            self.ranker.trees.contribute(rows, slopes, added)
+            self.classifier.trees.contribute(rows, slopes, added)
         return added
 
     def explainable(self, rows: NDArray[np.float32]) -> Self:
         """The same model, which knows what the training rows (n, d) have: see `contributions`."""
         # Contiguous, else the kernel would be compiled a second time.
         some = np.ascontiguousarray(rows[:: 1 + len(rows) // _EXPLAINED_BY])
-        ranker = self.ranker
+        classifier = self.classifier
         return replace(
             self,
             forest=self.forest._replace(trees=self.forest.trees.expecting(some)),
-            ranker=ranker and ranker._replace(trees=ranker.trees.expecting(some)),
+            classifier=classifier and classifier._replace(trees=classifier.trees.expecting(some)),
         )
 
     def parts(self) -> dict[str, dict[str, Any]]:
@@ -126,14 +127,14 @@ class Model:
             "schema": SCHEMA,
             "forest": plain(self.forest),
             "rarity": plain(self.rarity),
-            "ranker": plain(self.ranker),
+            "classifier": plain(self.classifier),
             "abuse": plain(self.abuse),
             "calibration": plain(self.calibration),
-            "learnt_until": self.learnt_until,
+            "labels_until": self.labels_until,
         }
         return {
             "isolation_forest": forest,
-            "scaler": {"schema": SCHEMA, "scaler": plain(self.scaler)},
+            "scaler": {"schema": SCHEMA, "scaler": plain(self.peer_baseline)},
         }
 
     @classmethod
@@ -143,22 +144,23 @@ class Model:
         Raises ModelIncompatible for parts of another release's behaviours.
         """
         try:
-            forest, scaler = parts["isolation_forest"], parts["scaler"]
-            if forest["schema"] != SCHEMA or scaler["schema"] != SCHEMA:
+            forest, peer_baseline = parts["isolation_forest"], parts["scaler"]
+            if forest["schema"] != SCHEMA or peer_baseline["schema"] != SCHEMA:
                 raise ModelIncompatible(
                     "The model was trained on other behaviours than this release has. Train again."
                 )
-            ranker, abuse = forest["ranker"], forest["abuse"]
+            classifier, abuse = forest["classifier"], forest["abuse"]
             return cls(
                 Forest(Trees(**forest["forest"]["trees"]), forest["forest"]["usual_path"]),
-                Ladder(**forest["rarity"]),
-                ranker and Ranker(Trees(**ranker["trees"]), ranker["baseline"]),
-                abuse and Ladder(**abuse),
+                TailCurve(**forest["rarity"]),
+                classifier
+                and AbuseClassifier(Trees(**classifier["trees"]), classifier["baseline"]),
+                abuse and TailCurve(**abuse),
                 Calibration(
-                    Ladder(**forest["calibration"]["ladder"]), forest["calibration"]["budget"]
+                    TailCurve(**forest["calibration"]["curve"]), forest["calibration"]["budget"]
                 ),
-                Scaler(**scaler["scaler"]),
-                forest["learnt_until"],
+                PeerBaseline(**peer_baseline["scaler"]),
+                forest["labels_until"],
             )
         except (KeyError, TypeError) as error:
             raise ModelIncompatible(
@@ -168,24 +170,24 @@ class Model:
 
 @kernel
 def _rare(  # type: ignore[no-untyped-def]
-    nodes, value, roots, depths, whole, rung, height, slope, rows, rare
+    nodes, value, roots, depths, whole, quantile, height, slope, rows, rare
 ):
     """What ``rarity.evidence_of(forest.suspicion(rows))`` gives, into rare (n,)."""
     add_up(nodes, value, roots, depths, rows, rare)
-    _climb_rarity(whole, rung, height, slope, rare)
+    _rarity_from_sums(whole, quantile, height, slope, rare)
 
 
 @kernel
-def _climb_rarity(whole, rung, height, slope, rare):  # type: ignore[no-untyped-def]
+def _rarity_from_sums(whole, quantile, height, slope, rare):  # type: ignore[no-untyped-def]
     """From sums over the forest's trees in rare (n,) to how rare that is."""
     for row in range(len(rare)):
         rare[row] = 0.5 if whole == 0.0 else np.exp2(-rare[row] / whole)
-    climb(rung, height, slope, rare, rare)
+    interpolate(quantile, height, slope, rare, rare)
 
 
 @kernel
 def _both(  # type: ignore[no-untyped-def]
-    nodes, value, roots, depths, whole, rung, height, slope,
+    nodes, value, roots, depths, whole, quantile, height, slope,
     nodes2, value2, roots2, depths2, baseline, rung2, height2, slope2,
     rows, rare, evidence,
 ):  # fmt: skip
@@ -193,18 +195,18 @@ def _both(  # type: ignore[no-untyped-def]
 
     In one call, because for a single log calls would cost more than walks.
     """
-    _rare(nodes, value, roots, depths, whole, rung, height, slope, rows, rare)
+    _rare(nodes, value, roots, depths, whole, quantile, height, slope, rows, rare)
     add_up(nodes2, value2, roots2, depths2, rows, evidence)
     _against(baseline, rung2, height2, slope2, rare, evidence)
 
 
 @kernel
-def _against(baseline, rung, height, slope, rare, evidence):  # type: ignore[no-untyped-def]
+def _against(baseline, quantile, height, slope, rare, evidence):  # type: ignore[no-untyped-def]
     """Evidence (n,) in place of the sums over the ranker's trees; `rare` as for `odds_of_abuse`."""
     for row in range(len(evidence)):
         evidence[row] += baseline
     odds_of_abuse(evidence, rare)
-    climb(rung, height, slope, evidence, evidence)
+    interpolate(quantile, height, slope, evidence, evidence)
 
 
 @kernel
@@ -229,19 +231,19 @@ def plain(value: Any) -> Any:
     return value
 
 
-def wire(evidence: NDArray[np.float64]) -> NDArray[np.float64]:
+def to_score(evidence: NDArray[np.float64]) -> NDArray[np.float64]:
     """Evidence (n,) as scores of the wire: in [-1, 0), lower is more anomalous.
 
     The median log has an evidence of about ln 2, and so -0.5: the neutral point of scikit-learn's
     scale.
     """
     scores = np.empty(len(evidence))
-    _wire(evidence, scores)
+    _to_scores(evidence, scores)
     return scores
 
 
 @kernel
-def _wire(evidence, scores):  # type: ignore[no-untyped-def]
+def _to_scores(evidence, scores):  # type: ignore[no-untyped-def]
     for row in range(len(evidence)):
         share = evidence[row] / (evidence[row] + NEUTRAL)
         scores[row] = -min(1.0, max(1e-9, share))

@@ -16,8 +16,8 @@ from api_anomaly.model.ranks import places
 SEVERITIES = ("low", "medium", "high", "critical")
 #: A log that is this many times rarer than the budget has at least the severity beside it.
 _SEVERITY_STEPS = np.array([1.0, 10.0, 100.0])
-_RUNG_LOGS = 5  # logs behind the last rung, so that one outlier does not set the tail
-_RUNGS_A_DECADE = 16
+_QUANTILE_LOGS = 5  # logs behind the last rung, so that one outlier does not set the tail
+_QUANTILES_PER_DECADE = 16
 #: Logs beyond a point that an actor counts for at most, and the share of what should lie there.
 #: Measured as observed over promised alerts: at a fixed five, calm weeks got 2.6 times the budget
 #: of 0.01; at a twentieth, a real blog with attacks in its history got 0.1 of it. As it is, ten
@@ -31,7 +31,7 @@ _LEAST_RISE = 1e-9  # between values that are all but equal, so that a slope sta
 _RISK_DECADES = 6.0  # a tail probability of 1e-6 is risk 100
 
 
-class Ladder(NamedTuple):
+class TailCurve(NamedTuple):
     """Rungs of ascending value (k,) and their evidence (k,): -ln(tail probability), ascending from
     0 on. `slope` is evidence per value beyond the last rung: of a ladder made here, that over the
     rarer half.
@@ -62,9 +62,9 @@ class Ladder(NamedTuple):
 
     def evidence_of(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Evidence >= 0 of each value (n,); it grows without bound beyond the last rung."""
-        climbed = np.empty(len(values))
-        climb(self.value, self.evidence, self.slope, values, climbed)
-        return climbed
+        interpolated = np.empty(len(values))
+        interpolate(self.value, self.evidence, self.slope, values, interpolated)
+        return interpolated
 
     def value_of(self, evidence: float) -> float:
         """The value that has this evidence."""
@@ -74,25 +74,27 @@ class Ladder(NamedTuple):
 
 
 @kernel
-def climb(value, evidence, slope, values, climbed):  # type: ignore[no-untyped-def]
+def interpolate(value, evidence, slope, values, interpolated):  # type: ignore[no-untyped-def]
     """Evidence of `values` (n,) into climbed (n,): linear between rungs, on by `slope` above."""
     last = len(value) - 1
     for i in range(len(values)):
         here = values[i]
         if here >= value[last]:
-            climbed[i] = evidence[last] + (here - value[last]) * slope
+            interpolated[i] = evidence[last] + (here - value[last]) * slope
         elif here <= value[0]:
-            climbed[i] = evidence[0]
+            interpolated[i] = evidence[0]
         else:
-            rung = np.searchsorted(value, here, side="right") - 1
-            part = (here - value[rung]) / (value[rung + 1] - value[rung])
-            climbed[i] = evidence[rung] + part * (evidence[rung + 1] - evidence[rung])
+            quantile = np.searchsorted(value, here, side="right") - 1
+            part = (here - value[quantile]) / (value[quantile + 1] - value[quantile])
+            interpolated[i] = evidence[quantile] + part * (
+                evidence[quantile + 1] - evidence[quantile]
+            )
 
 
 class Calibration(NamedTuple):
     """The ladder of the history's evidence and the alert budget: false alarms per ordinary log."""
 
-    ladder: Ladder
+    curve: TailCurve
     budget: float
 
     @classmethod
@@ -102,32 +104,37 @@ class Calibration(NamedTuple):
         actors: NDArray[np.uint64],
         budget: float,
         held_out: int | None = None,
-        doubted: NDArray[np.bool_] | None = None,
+        excluded_from_threshold: NDArray[np.bool_] | None = None,
     ) -> Self:
         """From the evidence (n,) against logs of `actors` (n,), none of whom dominates. The last
         `held_out` of them (None: all) are those that the model was not trained on.
 
         Beyond any point an actor counts seven times at most, or for a fiftieth of what should lie
-        beyond it, or once where its logs are `doubted` (n,); or as many times more as are needed
+        beyond it, or once where its logs are `excluded_from_threshold` (n,); or as many times
+        more as are needed
         for neither all logs nor the held out ones to be flagged at five times the budget, and with
         the doubted ones at forty times: a threshold that would flag more of a history than that is
         not believed, and silence is preferred. Capping thins the middle of the ladder, so the slope
         beyond its end is the steeper of both.
         """
         late = slice(-held_out if held_out else None, None)
-        doubted = np.zeros(len(evidence), np.bool_) if doubted is None else doubted
+        excluded_from_threshold = (
+            np.zeros(len(evidence), np.bool_)
+            if excluded_from_threshold is None
+            else excluded_from_threshold
+        )
         ranks = _ranks(evidence, actors)
-        ranks[doubted & (ranks > 0)] = len(evidence)
+        ranks[excluded_from_threshold & (ranks > 0)] = len(evidence)
         order = np.argsort(evidence)
         ascending, ranks = evidence[order], ranks[order]
         tails = _tails(len(evidence))
-        whole = Ladder.through(tails, quantiles(ascending, 1.0 - tails))
+        whole = TailCurve.through(tails, quantiles(ascending, 1.0 - tails))
         least = _ACTOR_LOGS
         while True:
-            ladder = _capped_ladder(ascending, ranks, least)
-            found = cls(ladder._replace(slope=max(ladder.slope, whole.slope)), budget)
+            curve = _capped_curve(ascending, ranks, least)
+            found = cls(curve._replace(slope=max(curve.slope, whole.slope)), budget)
             over = evidence > found.threshold()
-            sure = over & ~doubted
+            sure = over & ~excluded_from_threshold
             flagged = max(float(sure.mean()), float(sure[late].mean()))
             flagged = max(flagged, float(over.mean()) / _MOST_DOUBTED)
             if flagged <= _MOST_FLAGGED * budget or least >= len(evidence):
@@ -136,11 +143,11 @@ class Calibration(NamedTuple):
 
     def threshold(self) -> float:
         """The evidence whose tail probability is the budget."""
-        return self.ladder.value_of(-float(np.log(self.budget)))
+        return self.curve.value_of(-float(np.log(self.budget)))
 
     def risk(self, evidence: NDArray[np.float64]) -> NDArray[np.float64]:
         """0 to 100: tail probability 1 is 0, 1e-6 and rarer is 100, linear in its logarithm."""
-        decades = self.ladder.evidence_of(evidence) / np.log(10.0)
+        decades = self.curve.evidence_of(evidence) / np.log(10.0)
         risk: NDArray[np.float64] = np.minimum(100.0, 100.0 * decades / _RISK_DECADES)
         return risk
 
@@ -148,14 +155,14 @@ class Calibration(NamedTuple):
         """How much rarer than the budget: not at all low, up to 10 times medium, up to 100 times
         high, more critical.
         """
-        rarer = self.budget * np.exp(np.minimum(500.0, self.ladder.evidence_of(evidence)))
+        rarer = self.budget * np.exp(np.minimum(500.0, self.curve.evidence_of(evidence)))
         return [SEVERITIES[step] for step in np.searchsorted(_SEVERITY_STEPS, rarer, side="right")]
 
 
 def _tails(logs: int) -> NDArray[np.float64]:
     """The tail probabilities of a ladder's rungs, from 1 down."""
-    last = min(0.5, _RUNG_LOGS / logs)
-    return np.geomspace(1.0, last, num=2 + int(-_RUNGS_A_DECADE * np.log10(last)))
+    last = min(0.5, _QUANTILE_LOGS / logs)
+    return np.geomspace(1.0, last, num=2 + int(-_QUANTILES_PER_DECADE * np.log10(last)))
 
 
 def quantiles(ascending: NDArray[Any], shares: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -168,7 +175,7 @@ def quantiles(ascending: NDArray[Any], shares: NDArray[np.float64]) -> NDArray[n
     return found
 
 
-def _capped_ladder(values: NDArray[np.float64], ranks: NDArray[np.int64], least: int) -> Ladder:
+def _capped_curve(values: NDArray[np.float64], ranks: NDArray[np.int64], least: int) -> TailCurve:
     """The ladder of `values` (n,), ascending, whose places among their actor's are `ranks`: one in
     which no actor has more than its share beyond a rung. So
     neither an attacker among the logs nor one busy machine sets the tail.
@@ -183,7 +190,7 @@ def _capped_ladder(values: NDArray[np.float64], ranks: NDArray[np.int64], least:
         capped = np.concatenate([least_ones, counted])  # ascending still
         value[most == cap] = quantiles(capped, 1.0 - tails[most == cap])
     # A rung with a wider cap may lie above a rarer one; the rarer one is the better founded.
-    return Ladder.through(tails, np.minimum.accumulate(value[::-1])[::-1])
+    return TailCurve.through(tails, np.minimum.accumulate(value[::-1])[::-1])
 
 
 def _ranks(values: NDArray[np.float64], actors: NDArray[np.uint64]) -> NDArray[np.int64]:

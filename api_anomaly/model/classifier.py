@@ -1,7 +1,7 @@
 """The second stage: how much a log looks like abuse rather than like this team's own traffic.
 
 Shallow boosted trees (scikit-learn's HistGradientBoostingClassifier; Friedman, 2001), trained to
-tell the rehearsed attacks (see `rehearsal`) from the team's own logs. It sees hostility where the
+tell the rehearsed attacks (see `synthetic`) from the team's own logs. It sees hostility where the
 forest sees rarity, which counts where this stage can tell next to nothing (see
 `model.odds_of_abuse`). What it cannot know: abuses that are in the training data in bulk count as
 own traffic.
@@ -14,12 +14,12 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from api_anomaly.model.executor import Apart, Task, in_turn
-from api_anomaly.model.training_labels import Learnt
+from api_anomaly.model.executor import Executor, Task, serial
+from api_anomaly.model.training_labels import TrainingLabels
 from api_anomaly.model.trees import Tree, Trees, flatten
 
 # Shallow trees whose splits each see three tenths of the behaviours. Larger models do worse where
-# attacks hide among the own logs, since they learn those by heart: hence `second_stage`.
+# attacks hide among the own logs, since they learn those by heart: hence `train_classifier`.
 _ITERATIONS, _DEPTH, _LEAF_ROWS, _SEEN_FEATURES = 60, 5, 30, 0.3
 _MOST_ROWS = 12_000  # of either side; more did not help and costs time
 #: Share of own traffic that is drawn log by log; the rest is drawn actor by actor, so that neither
@@ -28,7 +28,7 @@ _BY_LOG = 0.7
 _BY_ATTACKER = 0.25  # of a rehearsed family's share, attacker by attacker; the rest log by log
 
 
-class Rehearsal(NamedTuple):
+class SyntheticRows(NamedTuple):
     """Behaviours of rehearsed attacks (m, d), each one's family (m,) and attacker (m,)."""
 
     rows: NDArray[np.float32]
@@ -36,7 +36,7 @@ class Rehearsal(NamedTuple):
     attacker: NDArray[np.int64]
 
 
-class Ranker(NamedTuple):
+class AbuseClassifier(NamedTuple):
     """Trees whose leaves add up to log-odds of abuse."""
 
     trees: Trees
@@ -48,27 +48,28 @@ class Ranker(NamedTuple):
         own: NDArray[np.float32],
         actors: NDArray[np.uint64],
         weight: NDArray[np.float64],
-        rehearsals: Sequence[Rehearsal],
+        synthetic_sets: Sequence[SyntheticRows],
         seed: int,
-        learnt: Learnt | None = None,
-        apart: Apart = in_turn,
+        training_labels: TrainingLabels | None = None,
+        executor: Executor = serial,
     ) -> Self:
         """Tell rehearsed attacks from `own` (n, d), whose actors are `actors` (n,) and which
-        are drawn in proportion to `weight` (n,). What was `learnt` from verdicts gets its share
+        are drawn in proportion to `weight` (n,). What was `training_labels` from verdicts gets
+        its share
         of both sides.
 
         One model for each rehearsal; the ranker is their mean. Deterministic by `seed`.
         """
         rng = np.random.default_rng(seed)
         fits: list[Task] = []
-        for i, rehearsal in enumerate(rehearsals):
+        for i, synthetic in enumerate(synthetic_sets):
             drawn = _drawn(own, actors, weight, rng)
-            attacks = _drawn_attacks(rehearsal, len(drawn), rng)
-            if learnt is not None:
-                drawn = _with(learnt.harmless.drawn(len(drawn), rng), drawn)
-                attacks = _with(learnt.hostile.drawn(len(attacks), rng), attacks)
+            attacks = _drawn_attacks(synthetic, len(drawn), rng)
+            if training_labels is not None:
+                drawn = _with(training_labels.harmless.drawn(len(drawn), rng), drawn)
+                attacks = _with(training_labels.hostile.drawn(len(attacks), rng), attacks)
             fits.append(partial(_fitted, drawn, attacks, seed + i))
-        models = apart(fits)
+        models = executor(fits)
         share = 1.0 / len(models)
         trees = [_tree(step[0].nodes, share) for model in models for step in model._predictors]
         baselines = [float(np.ravel(model._baseline_prediction)[0]) for model in models]
@@ -102,15 +103,15 @@ def _drawn(
 
 
 def _drawn_attacks(
-    rehearsal: Rehearsal, size: int, rng: np.random.Generator
+    synthetic: SyntheticRows, size: int, rng: np.random.Generator
 ) -> NDArray[np.float32]:
     """`size` rows with replacement, of each family as many."""
-    family, logs = _shares(rehearsal.family)
-    each, by_attacker = _shares(rehearsal.attacker)
+    family, logs = _shares(synthetic.family)
+    each, by_attacker = _shares(synthetic.attacker)
     first = np.unique(each, return_index=True)[1]
     attackers = np.bincount(family[first])[family]
     chance = (1.0 - _BY_ATTACKER) / logs + _BY_ATTACKER / (attackers * by_attacker)
-    return rehearsal.rows[rng.choice(len(rehearsal.rows), size, p=chance / chance.sum())]
+    return synthetic.rows[rng.choice(len(synthetic.rows), size, p=chance / chance.sum())]
 
 
 def _shares(groups: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -119,7 +120,7 @@ def _shares(groups: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.in
     return place, counts[place]
 
 
-def _fitted(own: NDArray[np.float32], rehearsed: NDArray[np.float32], seed: int) -> Any:
+def _fitted(own: NDArray[np.float32], synthetic_rows: NDArray[np.float32], seed: int) -> Any:
     """A HistGradientBoostingClassifier on as many rows of either side.
 
     Not with weights: with them scikit-learn takes ten times as long to find its bins.
@@ -128,7 +129,7 @@ def _fitted(own: NDArray[np.float32], rehearsed: NDArray[np.float32], seed: int)
     from sklearn.ensemble import HistGradientBoostingClassifier
     from threadpoolctl import threadpool_limits
 
-    rows = np.concatenate([own, rehearsed])
+    rows = np.concatenate([own, synthetic_rows])
     hostile = np.arange(len(rows)) >= len(own)
     model = HistGradientBoostingClassifier(
         max_iter=_ITERATIONS,
@@ -141,7 +142,7 @@ def _fitted(own: NDArray[np.float32], rehearsed: NDArray[np.float32], seed: int)
         random_state=seed,
     )
     # One thread: threads that wait for one another on a busy machine made it many times slower.
-    # Whole fits are done at once instead (see `apart`), if at all.
+    # Whole fits are done at once instead (see `executor`), if at all.
     with threadpool_limits(limits=1, user_api="openmp"):
         return model.fit(rows, hostile)
 

@@ -23,98 +23,104 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from api_anomaly.model.executor import Apart, in_turn
+from api_anomaly.model.executor import Executor, serial
 from api_anomaly.features.extract import actor_keys, address_keys, observe
 from api_anomaly.logs.columns import Columns
 from api_anomaly.features.memory import Memory
-from api_anomaly.model.classifier import Ranker, Rehearsal
-from api_anomaly.model.synthetic.generate import merged, rehearse
-from api_anomaly.model.training_labels import Learnt
+from api_anomaly.model.classifier import AbuseClassifier, SyntheticRows
+from api_anomaly.model.synthetic.generate import merged, generate
+from api_anomaly.model.training_labels import TrainingLabels
 
-_REHEARSALS = 3  # each with other attackers; their mean is steadier than one
-_STAGE_LOGS = 100_000  # of the latest history that attackers play on
-_ENOUGH_TO_REHEARSE, _FEWEST_REHEARSED, _MOST_REHEARSED = 100, 2_000, 12_000  # logs
+_SYNTHETIC_SETS = 3  # each with other attackers; their mean is steadier than one
+_SAMPLER_LOGS = 100_000  # of the latest history that attackers play on
+_MIN_LOGS_TO_SYNTHESIZE, _MIN_SYNTHETIC_LOGS, _MAX_SYNTHETIC_LOGS = 100, 2_000, 12_000  # logs
 _ROUNDS, _HALVES = 2, 2
 _QUARTER = 21_600.0  # seconds: a quarter of a day
 _REGULAR = 0.5  # of the quarters of the history
 _SPREAD = np.uint64(0x9E3779B97F4A7C15)  # odd: so a user's key and an address' do not cancel
-_DOUBTED = 1.0  # log-odds of abuse from which on a visit of the history is doubted
+_EXCLUDED_ODDS = 1.0  # log-odds of abuse from which on a visit of the history is doubted
 _CONTAMINATED = 0.03  # of the history doubted: fewer are the own oddities of any team
 _STEADY = 4 * 86_400.0  # seconds of history before which all is new and much looks odd
 _SUSPECTED = 0.1  # weight of an own log that looks like the rehearsed attacks
 
 
-def rehearsed(
-    history: Columns, seed: int, memory_entities: int, apart: Apart = in_turn
-) -> list[Rehearsal] | None:
+def synthetic_rows(
+    history: Columns, seed: int, memory_entities: int, executor: Executor = serial
+) -> list[SyntheticRows] | None:
     """Attacks rehearsed on the latest of n logs in time order; None where there is no stage to
     rehearse on. About 2 seconds for 100,000 logs, whatever comes beyond."""
-    if len(history) < _ENOUGH_TO_REHEARSE:
+    if len(history) < _MIN_LOGS_TO_SYNTHESIZE:
         return None
     latest = _latest(history)
     actors = actor_keys(latest)
-    logs = min(_MOST_REHEARSED, max(_FEWEST_REHEARSED, len(latest) // 10))
-    seeds = [seed + number for number in range(_REHEARSALS)]
-    found = apart(
-        [partial(_rehearsal, latest, actors, logs, one, memory_entities) for one in seeds]
+    logs = min(_MAX_SYNTHETIC_LOGS, max(_MIN_SYNTHETIC_LOGS, len(latest) // 10))
+    seeds = [seed + number for number in range(_SYNTHETIC_SETS)]
+    found = executor(
+        [partial(_synthetic_rows, latest, actors, logs, one, memory_entities) for one in seeds]
     )
     return None if None in found else found
 
 
 def _latest(history: Columns) -> Columns:
-    return history.between(max(0, len(history) - _STAGE_LOGS), len(history))
+    return history.between(max(0, len(history) - _SAMPLER_LOGS), len(history))
 
 
-def second_stage(
+def train_classifier(
     history: Columns,
     own: NDArray[np.float32],
-    rehearsals: list[Rehearsal] | None,
+    synthetic_sets: list[SyntheticRows] | None,
     seed: int,
-    learnt: Learnt | None = None,
-    apart: Apart = in_turn,
-) -> Ranker | None:
-    """The ranker for n logs in time order whose behaviours are `own` (n, d), on which `rehearsals`
-    were `rehearsed`. What was `learnt` from verdicts on these logs, and maybe on later ones, is not
+    training_labels: TrainingLabels | None = None,
+    executor: Executor = serial,
+) -> AbuseClassifier | None:
+    """The ranker for n logs in time order whose behaviours are `own` (n, d), on which
+    `synthetic_sets`
+    were `synthetic_rows`. What was `training_labels` from verdicts on these logs, and maybe on
+    later ones, is not
     for suspicion to decide.
 
     None without rehearsals. About 8 seconds for 100,000 logs, whatever comes beyond; deterministic
     by `seed`.
     """
-    if rehearsals is None:
+    if synthetic_sets is None:
         return None
     latest = _latest(history)
     start = len(history) - len(latest)
     own, actors, addresses = own[start:], actor_keys(latest), address_keys(latest)
     weight = np.where(
-        suspected(own, actors, addresses, latest.time, rehearsals, seed, apart), _SUSPECTED, 1.0
+        relabelled(own, actors, addresses, latest.time, synthetic_sets, seed, executor),
+        _SUSPECTED,
+        1.0,
     )
-    if learnt is not None:
-        weight[learnt.cleared[start : len(history)]] = 1.0
-        guilty = learnt.guilty[start : len(history)]
+    if training_labels is not None:
+        weight[training_labels.cleared[start : len(history)]] = 1.0
+        guilty = training_labels.guilty[start : len(history)]
         # Where verdicts leave no own traffic at all, there is nothing else to tell attacks from.
         weight[guilty & ~guilty.all()] = 0.0
-    return Ranker.train(own, actors, weight, rehearsals, seed, learnt, apart)
+    return AbuseClassifier.train(
+        own, actors, weight, synthetic_sets, seed, training_labels, executor
+    )
 
 
-def _rehearsal(
+def _synthetic_rows(
     latest: Columns, actors: NDArray[np.uint64], logs: int, seed: int, memory_entities: int
-) -> Rehearsal | None:
-    attacks = rehearse(latest, actors, logs, seed)
+) -> SyntheticRows | None:
+    attacks = generate(latest, actors, logs, seed)
     if attacks is None:
         return None
     both, place = merged(latest, attacks)
     rows = observe(Memory.empty(memory_entities), both).rows[place]
-    return Rehearsal(rows, attacks.family, attacks.attacker)
+    return SyntheticRows(rows, attacks.family, attacks.attacker)
 
 
-def suspected(
+def relabelled(
     own: NDArray[np.float32],
     actors: NDArray[np.uint64],
     addresses: NDArray[np.uint64],
     time: NDArray[np.float64],
-    rehearsals: list[Rehearsal],
+    synthetic_sets: list[SyntheticRows],
     seed: int,
-    apart: Apart = in_turn,
+    executor: Executor = serial,
 ) -> NDArray[np.bool_]:
     """Which of n own logs (n,) may be attacks; see the module's docstring.
 
@@ -131,16 +137,16 @@ def suspected(
             return np.zeros(len(own), np.bool_)
         hostile = np.zeros(len(own), np.bool_)
         judging = [
-            partial(_judged, own, actors, others, half == one, rehearsals[one], seed)
+            partial(_judged, own, actors, others, half == one, synthetic_sets[one], seed)
             for one, others in enumerate(judges)
         ]
-        for one, found in enumerate(apart(judging)):
+        for one, found in enumerate(executor(judging)):
             hostile[half == one] = found
         guilty = _with_its_visit(hostile & passing, visit)
     return guilty
 
 
-def doubted(
+def excluded_from_threshold(
     odds: NDArray[np.float64],
     actors: NDArray[np.uint64],
     addresses: NDArray[np.uint64],
@@ -157,7 +163,7 @@ def doubted(
     if time[-1] - time[0] < _STEADY:
         return np.zeros(len(odds), np.bool_)
     visit, passing = _visits(actors * _SPREAD ^ addresses, time)
-    found = _with_its_visit((odds > _DOUBTED) & passing, visit)
+    found = _with_its_visit((odds > _EXCLUDED_ODDS) & passing, visit)
     return found if found.mean() > _CONTAMINATED else np.zeros(len(odds), np.bool_)
 
 
@@ -166,12 +172,12 @@ def _judged(
     actors: NDArray[np.uint64],
     judges: NDArray[np.bool_],
     judged: NDArray[np.bool_],
-    rehearsal: Rehearsal,
+    synthetic: SyntheticRows,
     seed: int,
 ) -> NDArray[np.bool_]:
     """Whether those of `own` that are `judged` (n,) look hostile to a ranker of the `judges`."""
     weight = np.ones(int(judges.sum()))
-    judge = Ranker.train(own[judges], actors[judges], weight, [rehearsal], seed)
+    judge = AbuseClassifier.train(own[judges], actors[judges], weight, [synthetic], seed)
     return judge.log_odds(own[judged]) > 0.0
 
 

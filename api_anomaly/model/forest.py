@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from api_anomaly.model.executor import Apart, in_turn
+from api_anomaly.model.executor import Executor, serial
 from api_anomaly.model.trees import Tree, Trees, depths, flatten
 
 _TRIMMING_ROUNDS = 3
@@ -72,7 +72,7 @@ class Forest(NamedTuple):
         trees: int,
         sample: int,
         seed: int,
-        apart: Apart = in_turn,
+        executor: Executor = serial,
     ) -> Self:
         """Grow on the calmer rows only: attacks in the training data must not pass for usual.
 
@@ -80,7 +80,7 @@ class Forest(NamedTuple):
         """
         kept = np.arange(len(rows))
         for _ in range(_TRIMMING_ROUNDS):
-            suspicion = cls._grow(rows, kept, trees, sample, seed).suspicion(rows, apart)
+            suspicion = cls._grow(rows, kept, trees, sample, seed).suspicion(rows, executor)
             kept = np.flatnonzero(suspicion <= np.quantile(suspicion, _KEPT))
         return cls._grow(rows, kept, trees, sample, seed)
 
@@ -95,9 +95,11 @@ class Forest(NamedTuple):
         usual = float(average_path(np.array([sample]))[0])
         return cls(flatten([_tree(tree.tree_) for tree in grown]), usual)
 
-    def suspicion(self, rows: NDArray[np.float32], apart: Apart = in_turn) -> NDArray[np.float64]:
+    def suspicion(
+        self, rows: NDArray[np.float32], executor: Executor = serial
+    ) -> NDArray[np.float64]:
         """Suspicion in (0, 1] of each row (n, d): higher is more anomalous, 0.5 is neutral."""
-        return self.suspicion_from(self.trees.sums(rows, apart))
+        return self.suspicion_from(self.trees.sums(rows, executor))
 
     def suspicion_from(self, sums: NDArray[np.float64]) -> NDArray[np.float64]:
         """`suspicion` of rows whose sums (n,) over the trees are known."""

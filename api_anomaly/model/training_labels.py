@@ -11,7 +11,7 @@ attack. And a user of a few logs has a part of one, since a single request looks
 visitor's. All voices of a side together have a bounded share, the harmless at most as much as the
 hostile: so nobody can teach the model that an attack is ordinary by being judged ordinary often.
 Where only false positives were judged, the judged users' like logs of those days are not suspected
-any more (see `second_stage`), and the verdicts go on to vote (see `feedback`); that is all.
+any more (see `train_classifier`), and the verdicts go on to vote (see `feedback`); that is all.
 
 False alarms at the recall of tuned rules, per entity, after 20 verdicts on ten simulated
 fortnights: 138 of 4,351 (without attacks in the training) and 121 of 2,631 (with) before verdicts;
@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from api_anomaly.feedback.labels import Spread, distances, last_of_users, latest
-from api_anomaly.explain.reasons import Scaler
+from api_anomaly.explain.reasons import PeerBaseline
 
 #: Seconds before and after a judged log within which its user's logs may share the verdict, and
 #: the distance (see `feedback.FAR`) up to which they do, and up to which users were judged for the
@@ -56,7 +56,7 @@ class Side(NamedTuple):
         return self.rows[rng.choice(len(self.rows), math.ceil(self.share * size), p=self.chance)]
 
 
-class Learnt(NamedTuple):
+class TrainingLabels(NamedTuple):
     """What verdicts say of n logs: the two sides, and which logs are `guilty` (n,) or `cleared`;
     `until` is when the last verdict was given, in Unix seconds."""
 
@@ -69,60 +69,60 @@ class Learnt(NamedTuple):
     @classmethod
     def of(
         cls,
-        lessons: NDArray[Any],
+        labels: NDArray[Any],
         rows: NDArray[np.float32],
         actors: NDArray[np.uint64],
         time: NDArray[np.float64],
-        scaler: Scaler,
+        peer_baseline: PeerBaseline,
     ) -> Self:
-        """From `lessons` (m,) of `LESSON`, the last given last, and n logs: `rows` (n, d), `actors`
+        """From `labels` (m,) of `LABEL`, the last given last, and n logs: `rows` (n, d), `actors`
         (n,) and `time` (n,) in Unix seconds.
 
         O(n log n), and a distance for each log of a judged user within a day of the judged one, or
         for every second, third ... where there are thousands; a quarter of a millisecond a lesson
         besides where there are hundreds of users.
         """
-        lessons = latest(lessons)
-        lessons = lessons[np.sort(last_of_users(lessons["user"], _OF_USER))]
+        labels = latest(labels)
+        labels = labels[np.sort(last_of_users(labels["user"], _OF_USER))]
         order = np.argsort(actors, kind="stable")
         ordered = actors[order]
         marks = {verdict: np.zeros(len(rows), np.bool_) for verdict in (False, True)}
-        spread = scaler.spread()
-        for lesson in lessons:
-            first, end = (np.searchsorted(ordered, lesson["user"], side) for side in _SIDES)
+        spread = peer_baseline.spread()
+        for label in labels:
+            first, end = (np.searchsorted(ordered, label["user"], side) for side in _SIDES)
             own = order[first:end]
-            around = own[np.abs(time[own] - lesson["time"]) <= _AROUND]
+            around = own[np.abs(time[own] - label["time"]) <= _AROUND]
             around = around[:: 1 + len(around) // _LOOKED_AT]
-            alike = distances(rows[around], lesson["row"], spread) < _NEAR
-            marks[bool(lesson["hostile"])][around[alike]] = True
+            alike = distances(rows[around], label["row"], spread) < _NEAR
+            marks[bool(label["hostile"])][around[alike]] = True
         guilty = marks[True]
         cleared = marks[False] & ~guilty
         past = rows, actors
-        hostile = _side(lessons[lessons["hostile"]], *past, guilty, spread, _MOST_HOSTILE)
+        hostile = _side(labels[labels["hostile"]], *past, guilty, spread, _MOST_HOSTILE)
         most = min(_MOST_HARMLESS, hostile.share)
-        harmless = _side(lessons[~lessons["hostile"]], *past, cleared, spread, most)
-        until = float(lessons["given"].max(initial=-np.inf))
+        harmless = _side(labels[~labels["hostile"]], *past, cleared, spread, most)
+        until = float(labels["given"].max(initial=-np.inf))
         return cls(hostile, harmless, guilty, cleared, until)
 
 
 def _side(
-    lessons: NDArray[Any],
+    labels: NDArray[Any],
     rows: NDArray[np.float32],
     actors: NDArray[np.uint64],
     marked: NDArray[np.bool_],
     spread: Spread,
     most: float,
 ) -> Side:
-    """The judged behaviours of `lessons` and the `marked` ones of the history, user by user."""
-    both = np.concatenate([lessons["row"], rows[marked]])
-    users = np.concatenate([lessons["user"], actors[marked]])
+    """The judged behaviours of `labels` and the `marked` ones of the history, user by user."""
+    both = np.concatenate([labels["row"], rows[marked]])
+    users = np.concatenate([labels["user"], actors[marked]])
     _, user, logs = np.unique(users, return_inverse=True, return_counts=True)
-    judged = user[: len(lessons)]
-    apart = 1.0 / _judged_alike(lessons["row"], judged, spread)
-    alone = np.bincount(judged, apart, len(logs)) / np.bincount(judged, minlength=len(logs))
-    voice = alone * np.minimum(1.0, logs / _WHOLE_VOICE)
-    chance = (voice / logs)[user]
-    return Side(both, chance / chance.sum(), min(most, _VOICE * float(voice.sum())))
+    judged = user[: len(labels)]
+    distance = 1.0 / _judged_alike(labels["row"], judged, spread)
+    alone = np.bincount(judged, distance, len(logs)) / np.bincount(judged, minlength=len(logs))
+    weight_of_user = alone * np.minimum(1.0, logs / _WHOLE_VOICE)
+    chance = (weight_of_user / logs)[user]
+    return Side(both, chance / chance.sum(), min(most, _VOICE * float(weight_of_user.sum())))
 
 
 def _judged_alike(
@@ -138,6 +138,6 @@ def _judged_alike(
     alike = np.ones(len(rows), np.int64)
     for i, row in enumerate(rows):
         # Both ways, for the spread is not the same up and down.
-        apart = np.maximum(*(distances(compared, row, way) for way in (spread, spread[::-1])))
-        alike[i] += step * int(((apart < _NEAR) & (others != user[i])).sum())
+        distance = np.maximum(*(distances(compared, row, way) for way in (spread, spread[::-1])))
+        alike[i] += step * int(((distance < _NEAR) & (others != user[i])).sum())
     return alike

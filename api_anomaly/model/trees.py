@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from api_anomaly.kernels import kernel
-from api_anomaly.model.executor import Apart, in_turn
+from api_anomaly.model.executor import Executor, serial
 from api_anomaly.model.tree_walk import Paths, add_up, paths
 
 _TOGETHER = 65_536  # rows that one task walks through the trees: some 50 milliseconds
@@ -51,11 +51,11 @@ class Trees:
         """The same trees in the form that walks fastest; made at the first use."""
         return paths(self.feature, self.threshold, self.left, self.value, self.roots)
 
-    def sums(self, rows: NDArray[np.float32], apart: Apart = in_turn) -> NDArray[np.float64]:
+    def sums(self, rows: NDArray[np.float32], executor: Executor = serial) -> NDArray[np.float64]:
         """The sum of the leaves' values over all trees, for each row (n, d)."""
         sums = np.empty(len(rows))
         parts = [slice(first, first + _TOGETHER) for first in range(0, len(rows), _TOGETHER)]
-        apart([partial(add_up, *self.paths, rows[part], sums[part]) for part in parts])
+        executor([partial(add_up, *self.paths, rows[part], sums[part]) for part in parts])
         return sums
 
     def expecting(self, rows: NDArray[np.float32]) -> "Trees":

@@ -16,7 +16,7 @@ from fastapi import FastAPI
 
 from api_anomaly.kernels import kept_code
 from api_anomaly.http.app import lifespan_of
-from api_anomaly.runtime.state import Parts
+from api_anomaly.runtime.state import AppState
 from api_anomaly.settings import Settings
 
 _USERS = 20
@@ -57,14 +57,14 @@ async def live(settings: Settings) -> None:
             await _work(state["parts"], trainings)
 
 
-async def _work(parts: Parts, trainings: int) -> None:
+async def _work(parts: AppState, trainings: int) -> None:
     for _ in range(trainings):
         await parts.training.run(parts.decoder.history(body(600)))
     for count in (1, parts.settings.inline_logs + 1):
         detection = parts.decoder.detection(body(count))
         for remember in (True, False):
             await parts.serving.observe(detection.columns, None, remember)
-        await parts.teaching.give(parts.judged.read(verdict()))
+        await parts.feedback_service.give(parts.judged.read(verdict()))
 
 
 def main() -> int:

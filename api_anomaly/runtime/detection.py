@@ -14,17 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from api_anomaly.logs.columns import Columns, columns_of
-from api_anomaly.detector import Detector, Verdicts
+from api_anomaly.detector import Detector, Detections
 from api_anomaly.feedback.rescoring import Feedback
-from api_anomaly.feedback.labels import LESSON
+from api_anomaly.feedback.labels import LABEL
 from api_anomaly.features.memory import Memory
 from api_anomaly.model.bundle import Model
 from api_anomaly.errors import ModelNotTrained
-from api_anomaly.runtime.label_store import LessonBook
+from api_anomaly.runtime.label_store import LabelStore
 from api_anomaly.telemetry.metrics import Metrics
 from api_anomaly.runtime.threads import in_thread, to_the_end
 from api_anomaly.storage.manifest import Manifest
-from api_anomaly.storage.models import Vault
+from api_anomaly.storage.models import ModelStore
 
 #: Gives a memory for a model of the given feature schema.
 Remembered = Callable[[str], Awaitable[Memory]]
@@ -43,16 +43,16 @@ class Served:
         return datetime.fromisoformat(self.manifest.created).timestamp()
 
 
-class Serving:
+class DetectionService:
     """Owns the served model. `lock` is held by whoever reads or writes its memory."""
 
     def __init__(
-        self, vault: Vault, lessons: LessonBook, metrics: Metrics, inline_logs: int
+        self, vault: ModelStore, labels: LabelStore, metrics: Metrics, inline_logs: int
     ) -> None:
         self.lock = asyncio.Lock()
         self.served: Served | None = None
         self._vault = vault
-        self._book = lessons
+        self._book = labels
         self._metrics = metrics
         self._inline_logs = inline_logs
         self._measured: Memory | None = None
@@ -66,7 +66,7 @@ class Serving:
 
     async def observe(
         self, columns: Columns, threshold: float | None, remember: bool
-    ) -> tuple[Served, Verdicts]:
+    ) -> tuple[Served, Detections]:
         """Score n logs and, if asked, remember them; and the model that did it."""
         async with self.lock:
             served = self.model()
@@ -75,14 +75,14 @@ class Serving:
                 return served, observe(columns, threshold, remember)
             return served, await to_the_end(observe, columns, threshold, remember)
 
-    async def lessons(self, columns: Columns) -> NDArray[Any]:
+    async def labels(self, columns: Columns) -> NDArray[Any]:
         """Lessons without a verdict of n logs, each as if it came now; nothing is remembered."""
         async with self.lock:
-            return await to_the_end(self.model().detector.lessons, columns)
+            return await to_the_end(self.model().detector.labels, columns)
 
-    async def scores(self, lessons: NDArray[Any]) -> NDArray[np.float64]:
-        """Scores, as of now, of the logs that `lessons` are about."""
-        return await in_thread(self.model().detector.scores, lessons)
+    async def scores(self, labels: NDArray[Any]) -> NDArray[np.float64]:
+        """Scores, as of now, of the logs that `labels` are about."""
+        return await in_thread(self.model().detector.scores, labels)
 
     async def adopt(self, model: Model, memory: Memory, manifest: Manifest) -> None:
         """Serve a model that was just trained. `memory` is its history's; whatever the live memory
@@ -146,5 +146,5 @@ def _warm_up(model: Model) -> None:
     detector = Detector(model, Memory.empty(16))
     for remember in (False, True):
         detector.observe(log, threshold=0.0, remember=remember)
-    detector.feedback = Feedback.of(model, np.zeros(1, LESSON))
+    detector.feedback = Feedback.of(model, np.zeros(1, LABEL))
     detector.observe(log, threshold=0.0)

@@ -11,41 +11,41 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from api_anomaly.detector import Verdicts
+from api_anomaly.detector import Detections
 from api_anomaly.errors import StorageFailed
-from api_anomaly.runtime.recent_anomalies import Anomalies
+from api_anomaly.runtime.recent_anomalies import RecentAnomalies
 from api_anomaly.logs.decode import LISTED
 from api_anomaly.telemetry.journal import Journal
-from api_anomaly.http.feedback_body import Judged
-from api_anomaly.runtime.label_store import Counted, LessonBook
+from api_anomaly.http.feedback_body import FeedbackRequest
+from api_anomaly.runtime.label_store import LabelCounts, LabelStore
 from api_anomaly.telemetry.metrics import Metrics
 from api_anomaly.http.problems import AnomalyUnknown
-from api_anomaly.runtime.detection import Served, Serving
+from api_anomaly.runtime.detection import Served, DetectionService
 
 NAMES = {False: "false_positive", True: "true_positive"}
 
 
-class Taught(NamedTuple):
+class FeedbackResult(NamedTuple):
     """What one request changed: n lessons as kept, scores before and after (n,), the verdicts that
     held before (None: none), when it was given (Unix seconds), and the model that is served."""
 
     served: Served
     given: float
-    lessons: NDArray[Any]
+    labels: NDArray[Any]
     before: NDArray[np.float64]
     after: NDArray[np.float64]
     earlier: list[bool | None]
-    counted: Counted
+    counted: LabelCounts
 
 
-class Teaching:
+class FeedbackService:
     """Takes verdicts on what `serving` returned."""
 
     def __init__(
         self,
-        book: LessonBook,
-        anomalies: Anomalies,
-        serving: Serving,
+        book: LabelStore,
+        anomalies: RecentAnomalies,
+        serving: DetectionService,
         metrics: Metrics,
         journal: Journal,
         clock: Callable[[], float] = time.time,
@@ -60,15 +60,15 @@ class Teaching:
         self.raised = self.quieted = 0
 
     @property
-    def learnt(self) -> int:
+    def trained_on(self) -> int:
         """How many verdicts the served model was trained with."""
         served = self._serving.served
         return served.manifest.facts.verdicts_learnt if served else 0
 
-    def remember(self, verdicts: Verdicts) -> None:
+    def remember(self, verdicts: Detections) -> None:
         """Remember the anomalies that are about to be returned, and count what feedback moved."""
         if verdicts.anomalies:
-            self.anomalies.add(verdicts.lessons)
+            self.anomalies.add(verdicts.labels)
         if not verdicts.raised and not verdicts.quieted:
             return
         self.raised += verdicts.raised
@@ -82,43 +82,43 @@ class Teaching:
             async with self.book.lock:
                 await self._in_force()
 
-    async def _kept(self, lessons: NDArray[Any]) -> None:
+    async def _kept(self, labels: NDArray[Any]) -> None:
         try:
-            await self.book.add(lessons)
+            await self.book.add(labels)
         except StorageFailed:
             self._metrics.count("storage_failures_total", "verdicts")
             raise
 
-    async def give(self, judged: Judged) -> Taught:
+    async def give(self, judged: FeedbackRequest) -> FeedbackResult:
         """Take the verdicts of one request.
 
         Raises ModelNotTrained, AnomalyUnknown and StorageFailed; then nothing was taken.
         """
         served = self._serving.model()
-        lessons = await self._lessons(judged)
+        labels = await self._labels(judged)
         async with self.book.lock:
-            before = await self._serving.scores(lessons)
-            earlier = self.book.verdicts_on(lessons["anomaly"])
+            before = await self._serving.scores(labels)
+            earlier = self.book.verdicts_on(labels["anomaly"])
             given = self._clock()
-            lessons["hostile"], lessons["given"] = judged.hostile, given
-            if len(lessons):
-                await self._kept(lessons)
+            labels["hostile"], labels["given"] = judged.hostile, given
+            if len(labels):
+                await self._kept(labels)
             served = await self._in_force() or served
-            after = await self._serving.scores(lessons)
+            after = await self._serving.scores(labels)
             counted = self.book.counted()
         self._count(judged.hostile, counted)
-        return Taught(served, given, lessons, before, after, earlier, counted)
+        return FeedbackResult(served, given, labels, before, after, earlier, counted)
 
-    async def _lessons(self, judged: Judged) -> NDArray[Any]:
+    async def _labels(self, judged: FeedbackRequest) -> NDArray[Any]:
         """The judged logs as lessons: remembered ones by id, others scored as if they came now."""
-        lessons, unknown = self.anomalies.find([name or "" for name in judged.ids])
+        labels, unknown = self.anomalies.find([name or "" for name in judged.ids])
         unknown = [i for i in unknown if judged.ids[i] is not None]
         if unknown:
             raise _unknown(unknown)
         logs = [i for i, name in enumerate(judged.ids) if name is None]
         if logs:
-            lessons[logs] = await self._serving.lessons(judged.columns)
-        return lessons
+            labels[logs] = await self._serving.labels(judged.columns)
+        return labels
 
     async def _in_force(self) -> Served | None:
         """Let the served model hear the lessons. The book's lock is held, so no other model begins
@@ -135,7 +135,7 @@ class Teaching:
         self._metrics.set("feedback_active", counted.false_positives, NAMES[False])
         self._metrics.set("feedback_active", counted.true_positives, NAMES[True])
 
-    def _count(self, hostile: Sequence[bool], counted: Counted) -> None:
+    def _count(self, hostile: Sequence[bool], counted: LabelCounts) -> None:
         for verdict, name in NAMES.items():
             self._metrics.count("feedback_total", name, by=sum(h is verdict for h in hostile))
         active = counted.false_positives + counted.true_positives

@@ -24,11 +24,11 @@ def give_back() -> None:
     with suppress(OSError, AttributeError):
         c = ctypes.CDLL(None)
         c.malloc_trim(ctypes.c_size_t(0))
-        for start, size in clean(Path("/proc/self/smaps").read_bytes()):
+        for start, size in normalize(Path("/proc/self/smaps").read_bytes()):
             c.madvise(ctypes.c_void_p(start), ctypes.c_size_t(size), _DONT_NEED)
 
 
-def clean(smaps: bytes) -> list[tuple[int, int]]:
+def normalize(smaps: bytes) -> list[tuple[int, int]]:
     """Where LLVM is mapped that cannot be written and never was, as starts and sizes; nothing is
     sure without both counts of its own pages."""
     return [

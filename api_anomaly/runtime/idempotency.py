@@ -24,7 +24,7 @@ class _Making(NamedTuple):
     future: "asyncio.Future[bytes]"
 
 
-class Retries:
+class IdempotencyStore:
     """Answers by key, at most `keys` of them and for `seconds`; the oldest go first.
 
     Those still being made are not counted: there are no more of them than open requests. What is

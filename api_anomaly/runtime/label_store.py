@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from api_anomaly.features.table import SCHEMA
 from api_anomaly.feedback.rescoring import Feedback
-from api_anomaly.feedback.labels import LESSON, alive, latest
+from api_anomaly.feedback.labels import LABEL, alive, latest
 from api_anomaly.model.bundle import Model
 from api_anomaly.errors import StorageFailed
 from api_anomaly.telemetry.journal import Journal
@@ -23,7 +23,7 @@ _DAY = 86_400.0
 _CLUTTER = 2
 
 
-class Counted(NamedTuple):
+class LabelCounts(NamedTuple):
     """Lessons by whether they still count: `active` ones, those that are `expired` (too old, or
     more than are kept), those that a later verdict on the same anomaly `replaced`, and those of
     `other` behaviours than today's; the `users` that active ones are about, and when the last one
@@ -38,7 +38,7 @@ class Counted(NamedTuple):
     last: float | None
 
 
-class LessonBook:
+class LabelStore:
     """At most `most` lessons, for `days` each. Hold `lock` while lessons and what is made of them
     have to stay together: while lessons are added, and while a model begins to be served."""
 
@@ -59,7 +59,7 @@ class LessonBook:
         self._journal = journal
         self._clock = clock
         self._written: list[Kept] = []
-        self._lessons = np.zeros(0, LESSON)
+        self._labels = np.zeros(0, LABEL)
         self._next_end = np.inf
 
     async def open(self) -> None:
@@ -77,16 +77,16 @@ class LessonBook:
             self._journal.warning(
                 "feedback damaged: its end was set aside", file="feedback.damaged"
             )
-        today = [kept.lessons for kept in self._written if _is_todays(kept)]
-        self._lessons = np.concatenate([self._lessons, *today])
+        today = [kept.labels for kept in self._written if _is_todays(kept)]
+        self._labels = np.concatenate([self._labels, *today])
         self._expires()
         if self._written:
             await self._tidy()
-            self._journal.info("feedback read", lessons=len(self.active()))
+            self._journal.info("feedback read", labels=len(self.active()))
 
     def active(self) -> NDArray[Any]:
         """The lessons that count now, oldest first."""
-        return alive(latest(self._lessons), self._clock(), self._seconds, self._most)
+        return alive(latest(self._labels), self._clock(), self._seconds, self._most)
 
     @property
     def stale(self) -> bool:
@@ -95,20 +95,20 @@ class LessonBook:
 
     async def feedback_for(self, model: Model) -> Feedback | None:
         """What the lessons that count now make of the evidence of `model`; None without any."""
-        lessons = self.active()
+        labels = self.active()
         self._expires()
-        if len(lessons) == 0:
+        if len(labels) == 0:
             return None
-        return await in_thread(Feedback.of, model, lessons)
+        return await in_thread(Feedback.of, model, labels)
 
-    async def add(self, lessons: NDArray[Any]) -> None:
+    async def add(self, labels: NDArray[Any]) -> None:
         """Keep more lessons, wholly or not at all: on the disk, then here. Raises StorageFailed."""
-        kept = Kept(SCHEMA, lessons)
+        kept = Kept(SCHEMA, labels)
         await to_the_end(self._file.append, [kept])
         self._written.append(kept)
-        self._lessons = np.concatenate([self._lessons, lessons])
+        self._labels = np.concatenate([self._labels, labels])
         self._expires()
-        if sum(len(kept.lessons) for kept in self._written) > _CLUTTER * self._most:
+        if sum(len(kept.labels) for kept in self._written) > _CLUTTER * self._most:
             await self._tidy()
 
     def verdicts_on(self, anomalies: NDArray[Any]) -> list[bool | None]:
@@ -117,18 +117,18 @@ class LessonBook:
         verdicts = dict(zip(active["anomaly"].tolist(), active["hostile"].tolist(), strict=True))
         return [verdicts.get(name) for name in anomalies.tolist()]
 
-    def counted(self) -> Counted:
+    def counted(self) -> LabelCounts:
         """All lessons that are kept, by whether they count."""
-        active, last = self.active(), latest(self._lessons)
+        active, last = self.active(), latest(self._labels)
         hostile = int(active["hostile"].sum())
-        return Counted(
+        return LabelCounts(
             false_positives=len(active) - hostile,
             true_positives=hostile,
             expired=len(last) - len(active),
-            replaced=len(self._lessons) - len(last),
-            other=sum(len(kept.lessons) for kept in self._written if not _is_todays(kept)),
+            replaced=len(self._labels) - len(last),
+            other=sum(len(kept.labels) for kept in self._written if not _is_todays(kept)),
             users=len(np.unique(active["user"])),
-            last=float(self._lessons["given"].max()) if len(self._lessons) else None,
+            last=float(self._labels["given"].max()) if len(self._labels) else None,
         )
 
     def _expires(self) -> None:
@@ -145,8 +145,8 @@ class LessonBook:
             self._failed()
             self._journal.warning("feedback not tidied", error=error.code, reason=str(error))
             return
-        self._written, self._lessons = kept, kept[-1].lessons
+        self._written, self._labels = kept, kept[-1].labels
 
 
 def _is_todays(kept: Kept) -> bool:
-    return kept.schema == SCHEMA and kept.lessons.dtype == LESSON
+    return kept.schema == SCHEMA and kept.labels.dtype == LABEL

@@ -16,7 +16,7 @@ from api_anomaly.logs.schema import Log
 from api_anomaly.runtime.threads import to_the_end
 
 
-class Opinion:
+class RuleComparison:
     """The rules at work. Only the event loop takes the lock, as with the served model."""
 
     def __init__(self, rules: RuleSet, inline_logs: int) -> None:

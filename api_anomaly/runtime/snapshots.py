@@ -9,14 +9,14 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from api_anomaly.feedback.labels import LESSON
+from api_anomaly.feedback.labels import LABEL
 from api_anomaly.features.memory import Memory
 from api_anomaly.errors import AnomalyError, SnapshotRejected
-from api_anomaly.runtime.recent_anomalies import Anomalies
+from api_anomaly.runtime.recent_anomalies import RecentAnomalies
 from api_anomaly.telemetry.journal import Journal
 from api_anomaly.telemetry.metrics import Metrics
 from api_anomaly.runtime.free_memory import give_back
-from api_anomaly.runtime.detection import Serving
+from api_anomaly.runtime.detection import DetectionService
 from api_anomaly.runtime.threads import in_thread, to_the_end
 from api_anomaly.storage.keys import SigningKeys
 from api_anomaly.storage.snapshot import OTHER, SnapshotWriter, read_snapshot
@@ -24,7 +24,7 @@ from api_anomaly.storage.snapshot import OTHER, SnapshotWriter, read_snapshot
 _ANOMALIES = f"{OTHER}anomalies"
 
 
-class Snapshots:
+class SnapshotService:
     """Keeps the memory of `serving`, and the anomalies that verdicts can name, in `path`, every
     `seconds`."""
 
@@ -34,7 +34,7 @@ class Snapshots:
         keys: SigningKeys,
         seconds: float,
         entities: int,
-        anomalies: Anomalies,
+        anomalies: RecentAnomalies,
         metrics: Metrics,
         journal: Journal,
     ) -> None:
@@ -59,7 +59,7 @@ class Snapshots:
         """Ask for a snapshot soon."""
         self._wanted.set()
 
-    async def run(self, serving: Serving) -> None:
+    async def run(self, serving: DetectionService) -> None:
         """Save every so often, or when wanted, until `stop`; and then once more."""
         stopping = False
         while not stopping:
@@ -78,7 +78,7 @@ class Snapshots:
         self._stopping = True
         self._wanted.set()
 
-    async def save(self, serving: Serving) -> None:
+    async def save(self, serving: DetectionService) -> None:
         """Keep the memory now. A failure is entered in the journal and leaves the last snapshot."""
         served = serving.served
         if served is None:
@@ -130,7 +130,7 @@ class Snapshots:
         self.kept = snapshot.created
         self._metrics.set("snapshot_last_success_timestamp_seconds", snapshot.created)
         anomalies = snapshot.others.get(_ANOMALIES)
-        if anomalies is not None and anomalies.dtype == LESSON:
+        if anomalies is not None and anomalies.dtype == LABEL:
             self._anomalies.add(anomalies)
         return snapshot.memory
 

@@ -4,41 +4,41 @@ from dataclasses import dataclass
 
 from starlette.requests import Request
 
-from api_anomaly.http.admission import Admission, Pace
+from api_anomaly.http.admission import Admission, LoopScheduler
 from api_anomaly.logs.decode import Decoder
-from api_anomaly.http.auth.authenticator import Guard
+from api_anomaly.http.auth.authenticator import Authenticator
 from api_anomaly.telemetry.journal import Journal
-from api_anomaly.http.feedback_body import JudgedReader
+from api_anomaly.http.feedback_body import FeedbackReader
 from api_anomaly.telemetry.metrics import Metrics
-from api_anomaly.runtime.rule_comparison import Opinion
-from api_anomaly.runtime.idempotency import Retries
-from api_anomaly.runtime.detection import Serving
+from api_anomaly.runtime.rule_comparison import RuleComparison
+from api_anomaly.runtime.idempotency import IdempotencyStore
+from api_anomaly.runtime.detection import DetectionService
 from api_anomaly.settings import Settings
-from api_anomaly.runtime.snapshots import Snapshots
-from api_anomaly.runtime.feedback import Teaching
-from api_anomaly.http.auth.token_watch import TokenWatch
-from api_anomaly.runtime.training import Training
-from api_anomaly.storage.models import Vault
+from api_anomaly.runtime.snapshots import SnapshotService
+from api_anomaly.runtime.feedback import FeedbackService
+from api_anomaly.http.auth.token_watch import TokenFileWatcher
+from api_anomaly.runtime.training import TrainingService
+from api_anomaly.storage.models import ModelStore
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class AppState:
     """Everything a route may use."""
 
     settings: Settings
-    guard: Guard
-    token_watch: TokenWatch | None
+    guard: Authenticator
+    token_watch: TokenFileWatcher | None
     admission: Admission
-    pace: Pace
+    pace: LoopScheduler
     decoder: Decoder
-    judged: JudgedReader
-    vault: Vault
-    serving: Serving
-    opinion: Opinion
-    training: Training
-    teaching: Teaching
-    snapshots: Snapshots
-    retries: Retries
+    judged: FeedbackReader
+    vault: ModelStore
+    serving: DetectionService
+    opinion: RuleComparison
+    training: TrainingService
+    feedback_service: FeedbackService
+    snapshots: SnapshotService
+    retries: IdempotencyStore
     metrics: Metrics
     journal: Journal
 
@@ -49,15 +49,15 @@ class Parts:
             self.token_watch.stop()
 
 
-def parts_of(request: Request) -> Parts:
+def state_of(request: Request) -> AppState:
     """The parts of the service that got `request`."""
-    parts: Parts = request.scope["state"]["parts"]
+    parts: AppState = request.scope["state"]["parts"]
     return parts
 
 
-def parts_for(request: Request) -> Parts:
+def authorized_state(request: Request) -> AppState:
     """The same, for a caller whose token is for this endpoint. Raises Unauthorized,
     TooManyAttempts and Forbidden."""
-    parts = parts_of(request)
+    parts = state_of(request)
     parts.guard.admit(request.scope)
     return parts

@@ -31,8 +31,8 @@ async def to_the_end(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
         raise
 
 
-class Hands:
-    """An `api_anomaly.model.executor.Apart` that does tasks in the calling thread and in so many
+class ThreadExecutor:
+    """An `api_anomaly.model.executor.Executor` that does tasks in the calling thread and in so many
     `helpers` of an executor of its own.
 
     The caller takes tasks from the front and helpers from the back, until none is left. It waits

@@ -16,11 +16,11 @@ from api_anomaly.errors import AnomalyError, StorageFailed, TrainingInProgress
 from api_anomaly.logs.decode import History
 from api_anomaly.telemetry.journal import Journal
 from api_anomaly.telemetry.metrics import Metrics
-from api_anomaly.runtime.detection import Serving
+from api_anomaly.runtime.detection import DetectionService
 from api_anomaly.settings import Settings
-from api_anomaly.runtime.threads import Hands, in_thread
+from api_anomaly.runtime.threads import ThreadExecutor, in_thread
 from api_anomaly.storage.manifest import Facts, Manifest
-from api_anomaly.storage.models import Vault
+from api_anomaly.storage.models import ModelStore
 
 
 class Quality(NamedTuple):
@@ -40,27 +40,27 @@ class Ended:
     timestamp: str
 
 
-class Training:
+class TrainingService:
     """Trains the model that `serving` serves."""
 
     def __init__(
         self,
         settings: Settings,
-        vault: Vault,
-        serving: Serving,
+        vault: ModelStore,
+        serving: DetectionService,
         metrics: Metrics,
         journal: Journal,
-        lessons: Callable[[], NDArray[Any]],
+        labels: Callable[[], NDArray[Any]],
         trained: Callable[[], None],
     ) -> None:
-        """`lessons` gives the verdicts to learn from; `trained` is told after each success: the
+        """`labels` gives the verdicts to learn from; `trained` is told after each success: the
         memory is new and not yet on disk."""
         self._settings = settings
         self._vault = vault
         self._serving = serving
         self._metrics = metrics
         self._journal = journal
-        self._lessons = lessons
+        self._labels = labels
         self._trained = trained
         self.running = False
         self._claimed = False
@@ -90,7 +90,7 @@ class Training:
         self._metrics.set("training_running", 1)
         started = time.perf_counter()
         try:
-            fitted, manifest = await in_thread(self._fit_and_keep, history, self._lessons())
+            fitted, manifest = await in_thread(self._fit_and_keep, history, self._labels())
             await self._serving.adopt(fitted.model, fitted.memory, manifest)
         except BaseException as error:
             self._end("failed", error.code if isinstance(error, AnomalyError) else "internal_error")
@@ -110,7 +110,7 @@ class Training:
         self._metrics.count("trainings_total", outcome)
         self._journal.info("training ended", outcome=outcome, error=error)
 
-    def _fit_and_keep(self, history: History, lessons: NDArray[Any]) -> tuple[Fitted, Manifest]:
+    def _fit_and_keep(self, history: History, labels: NDArray[Any]) -> tuple[Fitted, Manifest]:
         """Runs in a thread."""
         started = time.perf_counter()
         options = FitOptions(
@@ -121,9 +121,9 @@ class Training:
             memory_entities=self._settings.memory_entities,
         )
         helpers = self._settings.training_threads - 1
-        with ThreadPoolExecutor(max(1, helpers)) as executor:  # starts none that is not needed
-            apart = Hands(executor, helpers)
-            fitted = fit(history.columns, options, lessons=lessons, apart=apart)
+        with ThreadPoolExecutor(max(1, helpers)) as pool:  # starts none that is not needed
+            executor = ThreadExecutor(pool, helpers)
+            fitted = fit(history.columns, options, labels=labels, executor=executor)
         quality = quality_of(fitted.facts, history.labels)
         facts = Facts(
             training_samples=fitted.facts.training_samples,
@@ -136,7 +136,7 @@ class Training:
             feature_count=fitted.facts.feature_count,
             alert_budget=self._settings.alert_budget,
             duration_seconds=time.perf_counter() - started,
-            verdicts_learnt=len(lessons) if fitted.model.learnt_until > 0.0 else 0,
+            verdicts_learnt=len(labels) if fitted.model.labels_until > 0.0 else 0,
         )
         return fitted, self._vault.save(fitted.model, facts, datetime.now(UTC))
 

@@ -42,7 +42,7 @@ class Kept(NamedTuple):
     behaviours that they have rows of."""
 
     schema: str
-    lessons: NDArray[Any]
+    labels: NDArray[Any]
 
 
 class FeedbackFile:
@@ -160,7 +160,7 @@ class FeedbackFile:
 def _written(record: Kept) -> bytes:
     payload = io.BytesIO()
     payload.write(json.dumps({"schema": record.schema}).encode() + b"\n")
-    npy.write_array(payload, record.lessons, allow_pickle=False)
+    npy.write_array(payload, record.labels, allow_pickle=False)
     return payload.getvalue()
 
 

@@ -50,7 +50,7 @@ _MANIFEST = "manifest.json"
 _CURRENT, _VERSIONS, _LOCK = "current", "versions", ".lock"
 
 
-class Vault:
+class ModelStore:
     """The models beside `model_path`. One process writes; others may read at any time."""
 
     def __init__(

@@ -13,7 +13,7 @@ from prometheus_client.registry import Collector
 _FEW = 16
 
 
-class Distribution:
+class Histogram:
     """Counts values between `edges`, the upper ones (inclusive, ascending)."""
 
     def __init__(self, edges: tuple[float, ...]) -> None:
@@ -43,7 +43,7 @@ class Distribution:
         return list(zip(names, np.cumsum(self._counts).tolist(), strict=True))
 
 
-class Distributions(Collector):
+class HistogramFamily(Collector):
     """A Distribution for all values of `labels`; without labels there is one from the start.
 
     Not thread-safe: the event loop observes and collects.
@@ -56,15 +56,15 @@ class Distributions(Collector):
         self._meaning = meaning
         self._labels = labels
         self._edges = tuple(float(edge) for edge in buckets)
-        self._found: dict[tuple[str, ...], Distribution] = {}
+        self._found: dict[tuple[str, ...], Histogram] = {}
         if not labels:
             self.under(())
 
-    def under(self, values: tuple[str, ...]) -> Distribution:
+    def under(self, values: tuple[str, ...]) -> Histogram:
         """The one under these values, one for each label."""
         found = self._found.get(values)
         if found is None:
-            found = self._found[values] = Distribution(self._edges)
+            found = self._found[values] = Histogram(self._edges)
         return found
 
     def collect(self) -> Iterator[HistogramMetricFamily]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from prometheus_client import CollectorRegistry, Gauge, ProcessCollector, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
-from api_anomaly.telemetry.distribution import Distributions
+from api_anomaly.telemetry.distribution import HistogramFamily
 from api_anomaly.telemetry.tally import Tally
 
 #: Media type of `Metrics.text`.
@@ -207,7 +207,7 @@ class Metrics:
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
         self._tallies: dict[str, Tally] = {}
-        self._distributions: dict[str, Distributions] = {}
+        self._distributions: dict[str, HistogramFamily] = {}
         self._gauges: dict[str, Gauge] = {}
         self._children: dict[tuple[str, ...], Gauge] = {}
         for row in METRICS:
@@ -230,7 +230,7 @@ class Metrics:
                 tally.count((value,), 0.0)
             self._registry.register(tally)
         else:
-            found = Distributions(row.name, row.meaning, row.labels, row.buckets)
+            found = HistogramFamily(row.name, row.meaning, row.labels, row.buckets)
             self._distributions[row.name] = found
             self._registry.register(found)
 

@@ -25,7 +25,7 @@ import numpy.typing as npt
 from api_anomaly.features.extract import observe
 from api_anomaly.detector import Detector, FitOptions, fit
 from api_anomaly.feedback.rescoring import Feedback
-from api_anomaly.feedback.labels import LESSON, lessons_of
+from api_anomaly.feedback.labels import LABEL, labels_of
 from benchmarks.quality.datasets import UNKNOWN, Dataset, Floats
 
 LEARNT = 0.6  # of the training part, before the analyst looks at what follows
@@ -38,22 +38,22 @@ class Analyst:
     def __init__(self, budget: float) -> None:
         self._options = FitOptions(alert_budget=budget)
         self._data: Dataset | None = None
-        self._lessons = np.zeros(0, LESSON)
+        self._labels = np.zeros(0, LABEL)
 
     def scores(self, data: Dataset, verdicts: int) -> tuple[Floats, float]:
         """Scores on the wire's scale of the test part after that many verdicts, and the threshold
         that our model has."""
         if self._data is not data:
-            self._lessons = lessons(data, self._options, max(VERDICTS))
+            self._labels = labels(data, self._options, max(VERDICTS))
             self._data = data
-        heard = self._lessons[:verdicts]
-        model, memory, _ = fit(data.training, self._options, lessons=heard)
-        feedback = Feedback.of(model, heard) if len(heard) else None
+        adjusted = self._labels[:verdicts]
+        model, memory, _ = fit(data.training, self._options, labels=adjusted)
+        feedback = Feedback.of(model, adjusted) if len(adjusted) else None
         found = Detector(model, memory, feedback).observe(data.test, threshold=-1.0)
         return found.scores, model.threshold
 
 
-def lessons(data: Dataset, options: FitOptions, most: int) -> npt.NDArray[Any]:
+def labels(data: Dataset, options: FitOptions, most: int) -> npt.NDArray[Any]:
     """What an analyst says of the later training part: at most `most` lessons, the log that was
     judged first first."""
     cut = max(1, round(LEARNT * data.cut))
@@ -67,6 +67,6 @@ def lessons(data: Dataset, options: FitOptions, most: int) -> npt.NDArray[Any]:
     order = known[np.argsort(-evidence[known], kind="stable")]
     worst = np.sort(np.unique(seen.keys[order, 0], return_index=True)[1])
     judged = order[worst[:most]]
-    found = lessons_of(seen.rows[judged], seen.keys[judged], late.time[judged])
+    found = labels_of(seen.rows[judged], seen.keys[judged], late.time[judged])
     found["hostile"] = label[judged] == 1
     return found

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from api_anomaly.detector import Detector, FitOptions, Verdicts, fit
+from api_anomaly.detector import Detector, FitOptions, Detections, fit
 from api_anomaly.rules import RuleSet, tune
 from benchmarks.quality.analyst import VERDICTS, Analyst
 from benchmarks.quality.baselines import forest_scores, habit_scores
@@ -34,7 +34,7 @@ class Scored(NamedTuple):
 
     scores: Floats
     threshold: float
-    verdicts: Verdicts | None = None
+    verdicts: Detections | None = None
 
 
 class Contender(NamedTuple):

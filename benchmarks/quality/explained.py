@@ -13,29 +13,30 @@ from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
-from api_anomaly.detector import Verdicts
+from api_anomaly.detector import Detections
 
 _RATE = ("*_requests_10s", "*_requests_3m", "*_burst", "*_requests_1h", "*_requests_1d")
 _LASTING = ("*_requests_1h", "*_requests_1d")
 _RHYTHM = ("*_interval_spread",)
-_ERRORS = ("*_client_error*", "*_odd_statuses_*", "status_surprise")
-_DENIED = ("*_denied_*", "address_failed_users_1d", *_ERRORS)
-_MISSING = ("*_missing_*", *_ERRORS)
+_ERRORS = ("*_client_error*", "*_peer_surprise_statuses_*", "status_surprise")
+_DENIED = ("*_denied_*", "address_denied_users_1d", *_ERRORS)
+_MISSING = ("*_not_found_*", *_ERRORS)
 _WRITES = ("*_writes_*", "*_write_share_*")
-_REPEATS = ("*_repeats_1h",)
-_OBJECTS = ("*_new_objects_*", "*_objects_per_endpoint_1d", "*_sequential")
-_TARGETS = ("*_odd_endpoints_*", "*_wandering", "step_surprise")
-_PLACES = ("*_new_endpoints_*", "user_new_endpoint", "endpoint_rarity", *_TARGETS)
+_REPEATS = ("*_requests_per_url_1h",)
+_OBJECTS = ("*_new_urls_*", "*_urls_per_endpoint_1d", "*_sequential_share")
+_TARGETS = ("*_peer_surprise_endpoints_*", "*_transition_surprise_mean", "transition_surprise")
+_PLACES = ("*_new_endpoints_*", "user_new_endpoint_surprise", "endpoint_surprise", *_TARGETS)
 _ELSEWHERE = (
-    "user_new_address",
-    "user_new_network",
-    "user_new_agent",
-    "*_new_partners_1d",
-    "*_new_agents_1d",
+    "user_new_address_surprise",
+    "user_new_network_surprise",
+    "user_new_user_agent_surprise",
+    "user_new_addresses_1d",
+    "address_new_users_1d",
+    "*_new_user_agents_1d",
 )
 _VOLUME = ("*_kilobytes_*", "response_size_excess")
-_STRAIN = ("*_seconds_1h", "latency_excess", "*_server_errors_1h")
-_HOURS = ("user_hour",)
+_STRAIN = ("*_server_seconds_1h", "latency_excess", "*_server_errors_1h")
+_HOURS = ("user_hour_surprise",)
 
 #: Family -> patterns of the behaviours that it changes.
 CHANGED: dict[str, tuple[str, ...]] = {
@@ -69,12 +70,12 @@ class Explained(NamedTuple):
         )
 
 
-def names_what_changed(family: str, behaviour: str) -> bool:
+def names_what_changed(family: str, feature: str) -> bool:
     """Whether the family changes the behaviour. Raises KeyError for no family of ours."""
-    return any(fnmatchcase(behaviour, pattern) for pattern in CHANGED[family])
+    return any(fnmatchcase(feature, pattern) for pattern in CHANGED[family])
 
 
-def explained(verdicts: Verdicts, family: Sequence[str | None]) -> dict[str, Explained]:
+def explained(verdicts: Detections, family: Sequence[str | None]) -> dict[str, Explained]:
     """By family, over the anomalies among m logs; `family` (m,) is None for benign logs.
 
     Families that are not in CHANGED (those of real logs) are left out.

@@ -9,7 +9,7 @@ import numpy as np
 
 from benchmarks.quality.contenders import BUDGET, Contender, Scored
 from benchmarks.quality.datasets import Dataset
-from benchmarks.quality.measures import Counted
+from benchmarks.quality.measures import LabelCounts
 
 OF_AN_ATTACKER = "benign log of an attacker's own address or account"
 PLAIN = "benign"
@@ -30,7 +30,7 @@ class Found(NamedTuple):
     logs: int
     own: int
     at_rate: int
-    apart: int
+    executor: int
     logs_at_rate: int
 
     def plus(self, other: Found) -> Found:
@@ -49,7 +49,7 @@ class Missed(NamedTuple):
         return Missed(self.entities + other.entities, self.brief + other.brief)
 
 
-def missed(counted: Counted, threshold: float) -> Missed:
+def missed(counted: LabelCounts, threshold: float) -> Missed:
     """Whoever stays below a threshold."""
     each = counted.per_entity()
     quiet = each.entity[each.hostile & (each.scores < threshold)]
@@ -57,16 +57,18 @@ def missed(counted: Counted, threshold: float) -> Missed:
     return Missed(len(quiet), sum(sent[entity] <= BRIEF for entity in quiet.tolist()))
 
 
-def limits(counted: Counted, contender: Contender, scored: Scored) -> tuple[float, float, float]:
+def limits(
+    counted: LabelCounts, contender: Contender, scored: Scored
+) -> tuple[float, float, float]:
     """The thresholds that `Found` speaks of: own, at_rate, apart."""
     if contender.is_rules:
         return (scored.threshold,) * 3
-    apart = counted.per_entity().limit(BUDGET)
-    return scored.threshold, counted.limit(BUDGET), apart
+    executor = counted.per_entity().limit(BUDGET)
+    return scored.threshold, counted.limit(BUDGET), executor
 
 
 def families_found(
-    data: Dataset, counted: Counted, thresholds: tuple[float, float, float]
+    data: Dataset, counted: LabelCounts, thresholds: tuple[float, float, float]
 ) -> dict[str, Found]:
     """Each attack family of the test part, by name."""
     families = np.array([family or "" for family in data.family[data.cut :]])[data.known]
@@ -75,18 +77,18 @@ def families_found(
     for family in sorted(set(families[counted.hostile].tolist())):
         rows = counted.hostile & (families == family)
         best = np.array([highest[entity] for entity in np.unique(counted.entity[rows]).tolist()])
-        own, at_rate, apart = (int((best >= limit).sum()) for limit in thresholds)
+        own, at_rate, executor = (int((best >= limit).sum()) for limit in thresholds)
         logs = int((counted.scores[rows] >= thresholds[1]).sum())
-        found[family or "attack"] = Found(len(best), int(rows.sum()), own, at_rate, apart, logs)
+        found[family or "attack"] = Found(len(best), int(rows.sum()), own, at_rate, executor, logs)
     return found
 
 
-def _highest(counted: Counted) -> tuple[list[int], list[float]]:
+def _highest(counted: LabelCounts) -> tuple[list[int], list[float]]:
     each = counted.per_entity()
     return each.entity.tolist(), each.scores.tolist()
 
 
-def kinds_of_benign(data: Dataset, counted: Counted) -> list[str]:
+def kinds_of_benign(data: Dataset, counted: LabelCounts) -> list[str]:
     """What each benign log of the test part is, in their order: a hard case, a role, or plain."""
     attackers = np.isin(counted.entity, np.unique(counted.entity[counted.hostile]))
     kinds = np.array([kind or PLAIN for kind in data.kind[data.cut :]], dtype=object)[data.known]
@@ -95,7 +97,7 @@ def kinds_of_benign(data: Dataset, counted: Counted) -> list[str]:
     return named
 
 
-def alarms(kinds: list[str], counted: Counted, threshold: float) -> Counter[str]:
+def alarms(kinds: list[str], counted: LabelCounts, threshold: float) -> Counter[str]:
     """False alarms at a threshold by kind of benign log."""
     alerted = counted.scores[~counted.hostile] >= threshold
     return Counter(kind for kind, alert in zip(kinds, alerted.tolist(), strict=True) if alert)

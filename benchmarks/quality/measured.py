@@ -22,7 +22,7 @@ from benchmarks.quality.finds import (
     limits,
     missed,
 )
-from benchmarks.quality.measures import Counted, Points, Ranked
+from benchmarks.quality.measures import LabelCounts, Points, Ranked
 
 COUNTINGS = ("request", "entity")
 RATES = (0.0001, 0.001, 0.0024, 0.01, 0.03)  # shares of the benign at which recall is read
@@ -115,7 +115,8 @@ def measure(
         tell(f"{data.name}: {contender.name}")
         scores[contender.name] = contender.score(data)
     counted = {
-        name: Counted(scored.scores[data.known], hostile, entity) for name, scored in scores.items()
+        name: LabelCounts(scored.scores[data.known], hostile, entity)
+        for name, scored in scores.items()
     }
     tell(f"{data.name}: counting")
     first = next(iter(counted.values()))
@@ -142,7 +143,7 @@ def _truth(data: Dataset) -> tuple[Flags, Ints]:
     return hostile, data.entity[data.cut :][data.known]
 
 
-def _sizes(data: Dataset, counted: Counted) -> Sizes:
+def _sizes(data: Dataset, counted: LabelCounts) -> Sizes:
     attacks, each = int(counted.hostile.sum()), counted.per_entity().hostile
     benign = len(counted.hostile) - attacks
     attackers = int(each.sum())
@@ -150,7 +151,7 @@ def _sizes(data: Dataset, counted: Counted) -> Sizes:
 
 
 def _rows(
-    counted: dict[str, Counted],
+    counted: dict[str, LabelCounts],
     contenders: Sequence[Contender],
     scores: dict[str, Scored],
     replicates: int,
@@ -175,7 +176,7 @@ def _rows(
     return rows
 
 
-def _drawn(counted: Counted, replicates: int) -> Floats:
+def _drawn(counted: LabelCounts, replicates: int) -> Floats:
     """float64 (replicates, largest entity + 1): drawings; entities outside the test part are 0."""
     each = counted.per_entity()
     weights = np.zeros((replicates, int(each.entity.max()) + 1))
@@ -198,7 +199,9 @@ def _against(
     )
 
 
-def _row(counted: Counted, threshold: float, points: Points, against: dict[str, Against]) -> Row:
+def _row(
+    counted: LabelCounts, threshold: float, points: Points, against: dict[str, Against]
+) -> Row:
     alerted = counted.scores >= threshold
     attacks = RECALLS * points.attacks[-1]
     return Row(

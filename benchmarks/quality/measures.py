@@ -99,21 +99,21 @@ class Ranked(NamedTuple):
         return Points(np.append(0.0, attacks), np.append(0.0, benign))
 
 
-class Counted(NamedTuple):
+class LabelCounts(NamedTuple):
     """What is counted once each: scores float64 (n,), hostile bool (n,), entity int64 (n,)."""
 
     scores: Floats
     hostile: Flags
     entity: Ints
 
-    def per_entity(self) -> Counted:
+    def per_entity(self) -> LabelCounts:
         """Each entity once: its highest score; hostile when any of its logs is."""
         entities, place = np.unique(self.entity, return_inverse=True)
         highest = np.full(len(entities), -np.inf)
         np.maximum.at(highest, place, self.scores)
         hostile = np.zeros(len(entities), np.bool_)
         np.logical_or.at(hostile, place, self.hostile)
-        return Counted(highest, hostile, entities)
+        return LabelCounts(highest, hostile, entities)
 
     def limit(self, benign_share: float) -> float:
         """The lowest score with at most that share of the benign at or above it; inf: none."""

@@ -163,7 +163,7 @@ def families_table(pooled: Pooled) -> str:
     rows = []
     for family, mine in ours.items():
         row = [family, f"{mine.entities}", _share(mine.own, mine), _share(mine.at_rate, mine)]
-        row += [percent(mine.logs_at_rate / mine.logs), _share(mine.apart, mine)]
+        row += [percent(mine.logs_at_rate / mine.logs), _share(mine.executor, mine)]
         row += [_share(pooled.families(name)[family].at_rate, mine) for name in others]
         rows.append(row)
     return table(head, rows)

@@ -43,7 +43,7 @@ class Uvicorn(Service):
         return ["-m", "uvicorn", self._application, "--port", str(self.port), *quiet]
 
 
-class Apart:
+class SubprocessExecutor:
     """A process of its own for one kind of work: the load, or what needs much memory."""
 
     def __init__(self) -> None:
@@ -72,7 +72,7 @@ class Run:
     quick: bool
     turns: int
     seconds: float
-    load: Apart = field(default_factory=Apart)
+    load: SubprocessExecutor = field(default_factory=SubprocessExecutor)
 
     @property
     def fresh(self) -> Sequence[dict[str, Any]]:
@@ -136,4 +136,4 @@ def parses(bodies: Sequence[bytes], seconds: float) -> tuple[float, float]:
     return done / took, used / done
 
 
-__all__ = ["KEYS", "Apart", "Run", "Uvicorn", "load", "parses", "post", "rate", "say"]
+__all__ = ["KEYS", "SubprocessExecutor", "Run", "Uvicorn", "load", "parses", "post", "rate", "say"]

@@ -13,8 +13,8 @@ from api_anomaly.detector import Detector
 from api_anomaly.features.memory import Memory
 from api_anomaly.model.bundle import Model
 from api_anomaly.storage.snapshot import SnapshotWriter
-from api_anomaly.storage.models import Vault
-from benchmarks.speed.contenders import KEYS, Apart, Run, post, say
+from api_anomaly.storage.models import ModelStore
+from benchmarks.speed.contenders import KEYS, SubprocessExecutor, Run, post, say
 from benchmarks.speed.measures import shares, spread
 from benchmarks.speed.report import Measured, Table
 
@@ -33,11 +33,11 @@ def cost(run: Run) -> Measured:
     """Time per log with 1,000 and with 1,000,000 remembered users."""
     turns = 7 if run.quick else 15
     say(f"time per log with {FEW:,} and {MANY:,} remembered users")
-    apart = Apart()
+    executor = SubprocessExecutor()
     try:
-        few, many, known = apart.do(costs, run.trained, run.fresh, turns)
+        few, many, known = executor.do(costs, run.trained, run.fresh, turns)
     finally:
-        apart.end()
+        executor.end()
     ratio = shares(many, few)
     rows = [
         (f"{FEW:,}", f"{known[0]:,}", spread(few).text(".2f", 1e6), ""),
@@ -55,12 +55,12 @@ def cost(run: Run) -> Measured:
 def resident(run: Run) -> Measured:
     """Room that a service takes which remembers as much as it may."""
     say(f"a memory of {MANY:,} users and addresses")
-    apart = Apart()
+    executor = SubprocessExecutor()
     service = run.service("memory")
     try:
-        apart.do(fill, service.folder / "models" / "memory.snapshot", run.fresh, MANY)
+        executor.do(fill, service.folder / "models" / "memory.snapshot", run.fresh, MANY)
     finally:
-        apart.end()
+        executor.end()
     with service:
         started = service.resident_at_most()
         for start in range(0, len(run.fresh) - _BATCH, _BATCH):
@@ -109,7 +109,7 @@ def fill(path: Path, logs: Sequence[dict[str, Any]], entities: int) -> None:
 def model_in(trained: Path) -> Model:
     """The model of a service's folder."""
     models = trained / "models"
-    return Vault(models / "isolation_forest.pkl", models / "scaler.pkl", KEYS).load()[0]
+    return ModelStore(models / "isolation_forest.pkl", models / "scaler.pkl", KEYS).load()[0]
 
 
 def _filled(logs: Sequence[dict[str, Any]], users: int, per_address: int) -> Memory:

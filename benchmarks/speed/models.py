@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from api_anomaly.features.extract import observe
 from api_anomaly.features.memory import Memory
-from benchmarks.speed.contenders import TRAINING_LOGS, Apart, Run, say
+from benchmarks.speed.contenders import TRAINING_LOGS, SubprocessExecutor, Run, say
 from benchmarks.speed.grown import columns, model_in
 from benchmarks.speed.measures import spread
 from benchmarks.speed.report import Measured, Table
@@ -43,11 +43,11 @@ class Contender(NamedTuple):
 def measure(run: Run) -> Measured:
     """Microseconds per log; the behaviours are there already."""
     say("the model step alone")
-    apart = Apart()
+    executor = SubprocessExecutor()
     try:
-        times = apart.do(costs, run.trained, run.logs, run.turns)
+        times = executor.do(costs, run.trained, run.logs, run.turns)
     finally:
-        apart.end()
+        executor.end()
     one, many = times[_OURS]
     rows = []
     for name in (_OURS, _PYOD, _RIVER):
@@ -71,7 +71,7 @@ def costs(
     trained: Path, logs: Sequence[dict[str, Any]], turns: int
 ) -> dict[str, tuple[list[float], list[float]]]:
     """Seconds per log of each contender, one row at a time and in batches, turn by turn."""
-    rows = _behaviours(logs)
+    rows = _features(logs)
     model = model_in(trained)
     contenders = {_OURS: Contender(model.evidence, model.evidence, 300)}
     contenders |= dict(_strangers(rows[:TRAINING_LOGS]))
@@ -100,7 +100,7 @@ def _same(rows: Rows) -> Any:
     return rows
 
 
-def _behaviours(logs: Sequence[dict[str, Any]]) -> Rows:
+def _features(logs: Sequence[dict[str, Any]]) -> Rows:
     times = [datetime.fromisoformat(log["timestamp"]).timestamp() for log in logs]
     users, addresses = ([log[name] for log in logs] for name in ("user_id", "ip_address"))
     return observe(Memory.empty(65_536), columns(logs, times, users, addresses)).rows

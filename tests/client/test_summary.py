@@ -7,8 +7,8 @@ from api_anomaly.logs.formats.fields import Truth
 from api_anomaly.client.reading import Entry
 from api_anomaly.client.replay import Outcome
 from api_anomaly.client.report import print_report, safe
-from api_anomaly.client.summary import Tally
-from api_anomaly.client.labels import Truths
+from api_anomaly.client.summary import Summary
+from api_anomaly.client.labels import LabelReport
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
@@ -38,7 +38,7 @@ def anomaly(index, risk=50.0, severity="medium", text="too fast", feature="rate"
 
 
 def test_anomalies_are_grouped_by_user_or_address():
-    tally = Tally(top=10)
+    tally = Summary(top=10)
     entries = [entry(1, "ann"), entry(2, None), entry(3, "ann"), entry(4, "bob")]
     tally.add(entries, [anomaly(0), anomaly(1, 99, "critical"), anomaly(2, 80, "high", "too odd")])
     assert [(group.name, group.flagged) for group in tally.top_groups()] == [
@@ -52,7 +52,7 @@ def test_anomalies_are_grouped_by_user_or_address():
 
 
 def test_a_group_tells_its_most_frequent_reason_in_the_words_of_its_worst_log():
-    tally = Tally(top=10)
+    tally = Summary(top=10)
     tally.add(
         [entry(number) for number in range(4)],
         [
@@ -66,14 +66,14 @@ def test_a_group_tells_its_most_frequent_reason_in_the_words_of_its_worst_log():
 
 
 def test_one_loud_user_does_not_fill_the_table_of_single_logs():
-    tally = Tally(top=5)
+    tally = Summary(top=5)
     entries = [entry(number, "loud") for number in range(20)] + [entry(20, "quiet")]
     tally.add(entries, [anomaly(n, score=-0.9 + n / 100) for n in range(21)])
     assert [log["line"] for log in tally.top_logs()] == [0, 1, 2, 20]
 
 
 def test_the_worst_single_log_of_many_is_shown():
-    tally = Tally(top=1)
+    tally = Summary(top=1)
     for number in range(1000):
         tally.add([entry(number, f"u{number}")], [anomaly(0, score=-0.5 - (number % 500) / 1000)])
     assert [log["line"] for log in tally.top_logs()] == [499]
@@ -81,13 +81,13 @@ def test_the_worst_single_log_of_many_is_shown():
 
 def truths_of(*rows):
     """Rows of (entry, flagged)."""
-    truths = Truths()
-    truths.add([row[0] for row in rows], frozenset(n for n, row in enumerate(rows) if row[1]))
-    return truths
+    label_report = LabelReport()
+    label_report.add([row[0] for row in rows], frozenset(n for n, row in enumerate(rows) if row[1]))
+    return label_report
 
 
 def test_figures_count_logs_and_actors():
-    truths = truths_of(
+    label_report = truths_of(
         (entry(1, "thief", 1, "probe"), False),
         (entry(2, "thief", 1, "probe"), True),
         (entry(3, "thief", 0), True),
@@ -97,7 +97,7 @@ def test_figures_count_logs_and_actors():
         (entry(7, "bob", 0), False),
         (entry(8, "bob", None), True),
     )
-    assert truths.figures() == {
+    assert label_report.figures() == {
         "attack_logs": 3,
         "attack_logs_flagged": 1,
         "recall": pytest.approx(1 / 3),
@@ -125,20 +125,20 @@ def test_a_family_says_who_was_missed_and_how_soon_the_others_were_found():
 
 
 def test_a_stolen_account_has_two_actors():
-    truths = truths_of(
+    label_report = truths_of(
         (entry(1, "ann", 0, None, "ann"), False),
         (entry(2, "ann", 1, "theft", "thief-of-ann"), True),
     )
-    figures = truths.figures()
+    figures = label_report.figures()
     assert (figures["attackers_found"], figures["false_alarms_of_attackers"]) == (1, 0)
     assert figures["ordinary_actors"] == 1
 
 
 def test_without_labels_there_are_no_figures():
-    truths = Truths()
-    truths.add([Entry(1, {"user_id": "u"}, None)], frozenset())
-    assert not truths.labelled
-    assert truths.figures()["recall"] is None
+    label_report = LabelReport()
+    label_report.add([Entry(1, {"user_id": "u"}, None)], frozenset())
+    assert not label_report.labelled
+    assert label_report.figures()["recall"] is None
 
 
 def printed(outcome, width=120):
@@ -148,11 +148,13 @@ def printed(outcome, width=120):
 
 
 def test_the_report_names_users_reasons_attacks_and_totals():
-    tally, truths = Tally(top=10), Truths()
+    tally, label_report = Summary(top=10), LabelReport()
     entries = [entry(1, "thief", 1, "probe"), entry(2, "ann", 0), entry(3, "eve", 1, "probe")]
     tally.add(entries, [anomaly(0, 97.4, "critical", "300 refused requests, usually 0")])
-    truths.add(entries, frozenset({0}))
-    report = printed(Outcome(tally, truths, detect_seconds=0.5, model_version="m1", threshold=-0.6))
+    label_report.add(entries, frozenset({0}))
+    report = printed(
+        Outcome(tally, label_report, detect_seconds=0.5, model_version="m1", threshold=-0.6)
+    )
     for words in (
         "labelled attack: probe (1)",
         "thief",
@@ -171,7 +173,7 @@ def test_the_report_names_users_reasons_attacks_and_totals():
 
 
 def test_a_report_without_anomalies_has_totals_only():
-    tally = Tally(top=10)
+    tally = Summary(top=10)
     tally.add([entry(1)], [])
     report = printed(Outcome(tally, threshold=-0.61))
     assert "No log was flagged: none scores below -0.6100." in report
@@ -180,7 +182,7 @@ def test_a_report_without_anomalies_has_totals_only():
 
 
 def test_a_log_cannot_write_markup_or_steer_the_terminal():
-    tally = Tally(top=10)
+    tally = Summary(top=10)
     bad = entry(1, "[red]eve[/] \x1b[31m\x07\r\n")
     tally.add([bad], [anomaly(0, text="[bold]x\x1b]0;title\x07")])
     report = printed(Outcome(tally))

@@ -20,7 +20,7 @@ from tests.deployment.conftest import (
     TOKEN,
     Image,
     Output,
-    Parts,
+    AppState,
     Spawn,
     answers,
     caller,
@@ -36,7 +36,7 @@ PORTS = {"api": 8000, "prometheus": 9090, "alertmanager": 9093}
 class Stack:
     """A copy of the project's compose file, with free ports and a name of its own."""
 
-    def __init__(self, parts: Parts, folder: Path, command: tuple[str | Path, ...]) -> None:
+    def __init__(self, parts: AppState, folder: Path, command: tuple[str | Path, ...]) -> None:
         self.parts = parts
         self.folder = folder
         self.command = command
@@ -51,9 +51,9 @@ class Stack:
 
     def compose(self, *arguments: str, check: bool = True, **environment: str) -> Output:
         """A finished command; AUTH_TOKEN only as given."""
-        clean = {name: value for name, value in os.environ.items() if name != "AUTH_TOKEN"}
+        normalize = {name: value for name, value in os.environ.items() if name != "AUTH_TOKEN"}
         named = {"COMPOSE_PROJECT_NAME": self.name} | environment
-        parts = self.parts._replace(environment=clean | self.parts.environment | named)
+        parts = self.parts._replace(environment=normalize | self.parts.environment | named)
         return parts.run(*self.command, *arguments, check=check, cwd=self.folder)
 
     def container(self, name: str) -> str:
@@ -65,7 +65,7 @@ class Stack:
 
 
 @pytest.fixture
-def engine(parts: Parts, spawn: Spawn, tmp_path: Path) -> Parts:
+def engine(parts: AppState, spawn: Spawn, tmp_path: Path) -> AppState:
     """Parts whose DOCKER_HOST is a socket behind which podman understands Docker's words."""
     address = f"unix://{tmp_path}/docker.sock"
     spawn("podman", "system", "service", "--time=0", address, env=parts.environment)
@@ -75,7 +75,7 @@ def engine(parts: Parts, spawn: Spawn, tmp_path: Path) -> Parts:
 
 @pytest.fixture(params=["docker-compose", "podman-compose"])
 def stack(
-    request: pytest.FixtureRequest, engine: Parts, image: Image, tmp_path: Path
+    request: pytest.FixtureRequest, engine: AppState, image: Image, tmp_path: Path
 ) -> Iterator[Stack]:
     """The stack, taken down with its volumes at the end."""
     commands: dict[str, tuple[str | Path, ...]] = {

@@ -18,7 +18,16 @@ import httpx
 import pytest
 import yaml
 
-from tests.deployment.conftest import ROOT, TOKEN, Image, Parts, answers, caller, free_port, until
+from tests.deployment.conftest import (
+    ROOT,
+    TOKEN,
+    Image,
+    AppState,
+    answers,
+    caller,
+    free_port,
+    until,
+)
 
 pytestmark = pytest.mark.slow
 SCRIPT = Path("scripts") / "deploy.sh"
@@ -28,7 +37,7 @@ POD = "api-anomaly-detection-pod-0"
 class Cluster:
     """kubectl's stand-in first in PATH, and a copy of the tree to deploy from."""
 
-    def __init__(self, parts: Parts, options: list[str], folder: Path) -> None:
+    def __init__(self, parts: AppState, options: list[str], folder: Path) -> None:
         self.port = free_port()
         self.folder = folder / "cluster"
         self.tree = folder / "tree"
@@ -91,7 +100,7 @@ class Cluster:
 
 
 @pytest.fixture(scope="module")
-def registry(parts: Parts, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def registry(parts: AppState, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """host:port of a registry on this machine, without TLS."""
     folder, address = tmp_path_factory.mktemp("registry"), f"localhost:{free_port()}"
     settings = {
@@ -112,7 +121,7 @@ def registry(parts: Parts, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 @pytest.fixture(scope="module")
 def cluster(
-    parts: Parts,
+    parts: AppState,
     image: Image,
     kept_secret: None,
     build_options: list[str],
@@ -145,7 +154,7 @@ def client(cluster: Cluster) -> Iterator[httpx.Client]:
         yield found
 
 
-def image_of_pod(parts: Parts) -> str:
+def image_of_pod(parts: AppState) -> str:
     """The image that the pod's own container runs."""
     shown = parts.podman("ps", "--format", "{{.Image}}", "--filter", f"pod={POD}").stdout
     (name,) = [line for line in shown.split() if "api-anomaly-detection" in line]
@@ -153,7 +162,7 @@ def image_of_pod(parts: Parts) -> str:
 
 
 def test_versions_are_built_tested_run_and_tested_again(
-    cluster: Cluster, client: httpx.Client, parts: Parts
+    cluster: Cluster, client: httpx.Client, parts: AppState
 ) -> None:
     assert image_of_pod(parts) == "api-anomaly-detection:9.9.8"
     assert client.get("/health").json()["status"] == "healthy"
@@ -175,7 +184,7 @@ def test_with_a_registry_the_image_is_pushed_before_it_is_applied(
 
 
 def test_a_version_that_does_not_start_is_taken_back_with_its_settings_and_keeps_the_model(
-    cluster: Cluster, client: httpx.Client, parts: Parts, logs
+    cluster: Cluster, client: httpx.Client, parts: AppState, logs
 ) -> None:
     model = client.post("/train", json={"logs": logs(500)}).json()["model_version"]
     with cluster.broken_setting():
@@ -188,7 +197,7 @@ def test_a_version_that_does_not_start_is_taken_back_with_its_settings_and_keeps
 
 
 def test_where_apply_fails_before_the_deployment_nothing_older_comes_back(
-    cluster: Cluster, client: httpx.Client, parts: Parts
+    cluster: Cluster, client: httpx.Client, parts: AppState
 ) -> None:
     output = cluster.deploy("9.9.9", code=1, REFUSE="Service")
     assert "rolled back to api-anomaly-detection:9.9.8" in output
@@ -207,7 +216,7 @@ def test_where_the_cluster_does_not_say_what_runs_nothing_is_changed(
 
 
 def test_a_deployment_that_is_cancelled_is_taken_back_too(
-    cluster: Cluster, client: httpx.Client, parts: Parts
+    cluster: Cluster, client: httpx.Client, parts: AppState
 ) -> None:
     waits = cluster.asked.count("rollout status") + 1
     with cluster.broken_setting():

@@ -9,7 +9,7 @@ from api_anomaly.explain import actor_baseline as habits
 from api_anomaly.features import actor as actors
 from api_anomaly.features.extract import observe
 from api_anomaly.features.table import NAMES
-from api_anomaly.explain.actor_baseline import of_a_day, own_usual, pace_window
+from api_anomaly.explain.actor_baseline import of_a_day, actor_baseline, pace_window
 from api_anomaly.features.memory import Memory
 from tests.support.streams import START, columns, plain
 
@@ -41,7 +41,7 @@ def row_of(logs: list[dict[str, Any]]) -> np.ndarray:
 
 def own(row: np.ndarray, name: str) -> float:
     """The own usual of one behaviour."""
-    return float(own_usual(row, NAMES.index(name)))
+    return float(actor_baseline(row, NAMES.index(name)))
 
 
 # Per second; a count is told for the 1.44 half-lives that it remembers.
@@ -50,10 +50,10 @@ RATES = {
     "client_errors": (0.375 / GAP, ("3m",)),
     "denied": (0.125 / GAP, ("3m",)),
     "failed_writes": (0.125 / GAP, ("3m",)),
-    "missing": (0.25 / GAP, ("1h",)),
+    "not_found": (0.25 / GAP, ("1h",)),
     "writes": (0.5 / GAP, ("3m",)),
-    "kilobytes": (10.0 / GAP, ("1h",)),
-    "new_objects": (0.69 / GAP, ("3m",)),  # a set that forgets takes some new ones for known
+    "response_kilobytes": (10.0 / GAP, ("1h",)),
+    "new_urls": (0.69 / GAP, ("3m",)),  # a set that forgets takes some new ones for known
 }
 SECONDS = {"10s": 10.0, "3m": 180.0, "1h": 3_600.0}
 COUNTS = [
@@ -98,7 +98,7 @@ def test_a_burst_does_not_pass_for_a_habit(used_to: np.ndarray) -> None:
 
 def test_who_was_first_seen_lately_has_no_habits() -> None:
     row = row_of(steady(until=3_600.0))
-    assert all(np.isnan(own_usual(row, place)) for place in range(len(NAMES)))
+    assert all(np.isnan(actor_baseline(row, place)) for place in range(len(NAMES)))
 
 
 def test_a_young_actor_is_measured_by_the_time_it_is_known() -> None:
@@ -113,18 +113,27 @@ def test_a_share_of_hardly_any_past_is_not_known() -> None:
 
 
 def test_of_a_day_it_says_what_came_before_the_last_hours(used_to: np.ndarray) -> None:
-    for name in ("requests", "client_errors", "denied", "writes", "kilobytes", "new_objects"):
+    for name in ("requests", "client_errors", "denied", "writes", "response_kilobytes", "new_urls"):
         place = NAMES.index(f"user_{name}_1d")
         assert of_a_day(place)
-        assert own_usual(used_to, place) == pytest.approx(np.expm1(used_to[place]), rel=0.2)
-    assert not of_a_day(NAMES.index("user_requests_1h")) and not of_a_day(NAMES.index("length"))
+        assert actor_baseline(used_to, place) == pytest.approx(np.expm1(used_to[place]), rel=0.2)
+    assert not of_a_day(NAMES.index("user_requests_1h")) and not of_a_day(
+        NAMES.index("endpoint_length")
+    )
 
 
 def test_only_counts_have_a_pace() -> None:
     assert pace_window(NAMES.index("user_requests_3m")) == 180.0
-    for name in ("user_write_share_1h", "user_wandering", "length", "user_odd_writes_mean_1h"):
+    for name in (
+        "user_write_share_1h",
+        "user_transition_surprise_mean",
+        "endpoint_length",
+        "user_peer_surprise_writes_mean_1h",
+    ):
         assert pace_window(NAMES.index(name)) == 0.0
-    assert np.isnan(own_usual(np.full(len(NAMES), 3.0, np.float32), NAMES.index("length")))
+    assert np.isnan(
+        actor_baseline(np.full(len(NAMES), 3.0, np.float32), NAMES.index("endpoint_length"))
+    )
 
 
 def test_shares_are_undone_with_the_prior_that_made_them() -> None:

@@ -6,21 +6,21 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from api_anomaly.features.table import BEHAVIOURS, NAMES
+from api_anomaly.features.table import FEATURES, NAMES
 from api_anomaly.detector import Detector, FitOptions, Fitted, fit
-from api_anomaly.explain.actor_baseline import AGE, own_usual
-from api_anomaly.explain.reasons import Scaler, _choose, explain
+from api_anomaly.explain.actor_baseline import AGE, actor_baseline
+from api_anomaly.explain.reasons import PeerBaseline, _choose, explain
 from tests.support import reference_reasons as naive_reasons
 from tests.support.streams import START, columns, plain
 from tests.test_detector import traffic
 
-FAMILY = {row.name: row.family for row in BEHAVIOURS}
-WIDTH = len(BEHAVIOURS)
+FAMILY = {row.name: row.family for row in FEATURES}
+WIDTH = len(FEATURES)
 AGES = [NAMES.index("user_age"), NAMES.index("address_age")]
 CIRCUMSTANCES = (
     "user_gap",
     *(f"{w}_{n}" for w in ("user", "address") for n in ("age", "interval_spread")),
-    *(row.name for row in BEHAVIOURS if row.family == "endpoint"),
+    *(row.name for row in FEATURES if row.family == "endpoint"),
 )
 
 
@@ -59,13 +59,13 @@ def training() -> NDArray[np.float32]:
 
 
 @pytest.fixture(scope="module")
-def scaler(training: NDArray[np.float32]) -> Scaler:
-    return Scaler.of(training)
+def peer_baseline(training: NDArray[np.float32]) -> PeerBaseline:
+    return PeerBaseline.of(training)
 
 
-def usual(scaler: Scaler) -> NDArray[np.float32]:
+def usual(peer_baseline: PeerBaseline) -> NDArray[np.float32]:
     """The most usual log of a settled user who does the same all day."""
-    row = scaler.usual[2].copy()
+    row = peer_baseline.usual[2].copy()
     for scale in ("3m", "1h", "1d"):
         for who in ("user", "address"):
             row[NAMES.index(f"{who}_requests_{scale}")] = 0.5
@@ -74,97 +74,109 @@ def usual(scaler: Scaler) -> NDArray[np.float32]:
 
 @pytest.mark.parametrize("place", range(WIDTH), ids=NAMES)
 def test_one_extreme_behaviour_of_a_usual_log_is_the_first_reason(
-    place: int, scaler: Scaler
+    place: int, peer_baseline: PeerBaseline
 ) -> None:
-    row = usual(scaler)
+    row = usual(peer_baseline)
     row[place] += 12.0
-    (reasons,) = explain(row[None], scaler, Only(**{NAMES[place]: 1.0}))
+    (reasons,) = explain(row[None], peer_baseline, Only(**{NAMES[place]: 1.0}))
     assert [reason.feature for reason in reasons] == [NAMES[place]]
     assert reasons[0].value > reasons[0].usual
 
 
-def test_there_are_three_reasons_at_most_and_each_is_of_another_family(scaler: Scaler) -> None:
+def test_there_are_three_reasons_at_most_and_each_is_of_another_family(
+    peer_baseline: PeerBaseline,
+) -> None:
     rows = np.random.default_rng(1).gamma(2.0, 2.0, (50, WIDTH)).astype(np.float32)
-    for reasons in explain(rows, scaler, All()):
+    for reasons in explain(rows, peer_baseline, All()):
         families = [FAMILY[reason.feature] for reason in reasons]
         assert 1 <= len(families) == len(set(families)) <= 3
 
 
-def test_what_is_far_below_the_usual_is_a_reason_where_too_little_is_odd(scaler: Scaler) -> None:
-    row = usual(scaler)
+def test_what_is_far_below_the_usual_is_a_reason_where_too_little_is_odd(
+    peer_baseline: PeerBaseline,
+) -> None:
+    row = usual(peer_baseline)
     for name in ("latency_excess", "user_denied_3m"):
         row[NAMES.index(name)] = -9.0
-    (reasons,) = explain(row[None], scaler, Only(latency_excess=1.0, user_denied_3m=5.0))
+    (reasons,) = explain(row[None], peer_baseline, Only(latency_excess=1.0, user_denied_3m=5.0))
     assert reasons[0].feature == "latency_excess" and reasons[0].value < reasons[0].usual
 
 
 @pytest.mark.parametrize("name", CIRCUMSTANCES)
-def test_a_circumstance_follows_what_was_done(name: str, scaler: Scaler) -> None:
-    row = usual(scaler)
+def test_a_circumstance_follows_what_was_done(name: str, peer_baseline: PeerBaseline) -> None:
+    row = usual(peer_baseline)
     row[[NAMES.index(name), NAMES.index("user_denied_3m")]] += 12.0
-    (reasons,) = explain(row[None], scaler, Only(**{name: 9.0, "user_denied_3m": 1.0}))
+    (reasons,) = explain(row[None], peer_baseline, Only(**{name: 9.0, "user_denied_3m": 1.0}))
     assert reasons[0].feature == "user_denied_3m"
 
 
-def test_what_many_behaviours_of_a_family_say_comes_before_what_one_says(scaler: Scaler) -> None:
-    row = usual(scaler)
+def test_what_many_behaviours_of_a_family_say_comes_before_what_one_says(
+    peer_baseline: PeerBaseline,
+) -> None:
+    row = usual(peer_baseline)
     errors = [
         f"{w}_{n}" for w in ("user", "address") for n in ("client_errors_3m", "server_errors_1h")
     ]
-    row[[NAMES.index(name) for name in (*errors, "depth")]] += 12.0
-    added = dict.fromkeys(errors, 0.4) | {"depth": 1.0}
-    (reasons,) = explain(row[None], scaler, Only(**added))
+    row[[NAMES.index(name) for name in (*errors, "path_depth")]] += 12.0
+    added = dict.fromkeys(errors, 0.4) | {"path_depth": 1.0}
+    (reasons,) = explain(row[None], peer_baseline, Only(**added))
     assert [FAMILY[reason.feature] for reason in reasons] == ["errors", "shape"]
 
 
-def test_what_is_rare_and_beside_the_models_point_is_no_reason(scaler: Scaler) -> None:
-    row = usual(scaler)
-    row[[NAMES.index("depth"), NAMES.index("user_denied_3m")]] += 12.0
-    (reasons,) = explain(row[None], scaler, Only(user_denied_3m=1.0, depth=-1.0))
+def test_what_is_rare_and_beside_the_models_point_is_no_reason(peer_baseline: PeerBaseline) -> None:
+    row = usual(peer_baseline)
+    row[[NAMES.index("path_depth"), NAMES.index("user_denied_3m")]] += 12.0
+    (reasons,) = explain(row[None], peer_baseline, Only(user_denied_3m=1.0, path_depth=-1.0))
     assert [reason.feature for reason in reasons] == ["user_denied_3m"]
 
 
-def test_what_is_usual_for_the_actor_itself_is_no_reason(scaler: Scaler) -> None:
-    row = usual(scaler)
+def test_what_is_usual_for_the_actor_itself_is_no_reason(peer_baseline: PeerBaseline) -> None:
+    row = usual(peer_baseline)
     row[NAMES.index("user_requests_1d")] = np.log1p(100_000.0)
     row[NAMES.index("user_requests_3m")] = np.log1p(100_000.0 * 180.0 / 86_400.0)
-    row[NAMES.index("user_missing_1h")] += 12.0
-    (reasons,) = explain(row[None], scaler, Only(user_requests_3m=9.0, user_missing_1h=0.1))
-    assert [reason.feature for reason in reasons] == ["user_missing_1h"]
+    row[NAMES.index("user_not_found_1h")] += 12.0
+    (reasons,) = explain(
+        row[None], peer_baseline, Only(user_requests_3m=9.0, user_not_found_1h=0.1)
+    )
+    assert [reason.feature for reason in reasons] == ["user_not_found_1h"]
 
 
-def test_a_count_of_a_day_that_is_old_news_comes_after_what_is_new(scaler: Scaler) -> None:
-    row = usual(scaler)
-    row[NAMES.index("user_kilobytes_1d")] += 12.0
-    row[NAMES.index("user_missing_1h")] += 12.0
-    scorer = Only(user_kilobytes_1d=5.0, user_missing_1h=1.0)
-    assert explain(row[None], scaler, scorer)[0][0].feature == "user_missing_1h"
-    row[NAMES.index("user_kilobytes_1h")] = row[NAMES.index("user_kilobytes_1d")] - 0.1
-    (reasons,) = explain(row[None], scaler, scorer)
-    assert reasons[0].feature == "user_kilobytes_1d" and reasons[0].usual_here is None
+def test_a_count_of_a_day_that_is_old_news_comes_after_what_is_new(
+    peer_baseline: PeerBaseline,
+) -> None:
+    row = usual(peer_baseline)
+    row[NAMES.index("user_response_kilobytes_1d")] += 12.0
+    row[NAMES.index("user_not_found_1h")] += 12.0
+    scorer = Only(user_response_kilobytes_1d=5.0, user_not_found_1h=1.0)
+    assert explain(row[None], peer_baseline, scorer)[0][0].feature == "user_not_found_1h"
+    row[NAMES.index("user_response_kilobytes_1h")] = (
+        row[NAMES.index("user_response_kilobytes_1d")] - 0.1
+    )
+    (reasons,) = explain(row[None], peer_baseline, scorer)
+    assert reasons[0].feature == "user_response_kilobytes_1d" and reasons[0].usual_here is None
 
 
-def test_the_first_address_of_somebody_new_is_no_reason(scaler: Scaler) -> None:
-    row = usual(scaler)
+def test_the_first_address_of_somebody_new_is_no_reason(peer_baseline: PeerBaseline) -> None:
+    row = usual(peer_baseline)
     row[AGES] = np.log1p(0.5)
-    row[NAMES.index("user_new_partners_1d")] = np.log1p(0.98)
-    row[NAMES.index("user_missing_1h")] += 12.0
-    scorer = Only(user_new_partners_1d=9.0, user_missing_1h=0.1)
-    quiet = scaler._replace(levels=np.zeros_like(scaler.levels))
-    assert explain(row[None], quiet, scorer)[0][0].feature == "user_missing_1h"
-    row[NAMES.index("user_new_partners_1d")] = np.log1p(3.98)
-    assert explain(row[None], quiet, scorer)[0][0].feature == "user_new_partners_1d"
+    row[NAMES.index("user_new_addresses_1d")] = np.log1p(0.98)
+    row[NAMES.index("user_not_found_1h")] += 12.0
+    scorer = Only(user_new_addresses_1d=9.0, user_not_found_1h=0.1)
+    quiet = peer_baseline._replace(levels=np.zeros_like(peer_baseline.levels))
+    assert explain(row[None], quiet, scorer)[0][0].feature == "user_not_found_1h"
+    row[NAMES.index("user_new_addresses_1d")] = np.log1p(3.98)
+    assert explain(row[None], quiet, scorer)[0][0].feature == "user_new_addresses_1d"
 
 
 def test_new_actors_are_compared_with_new_ones(training: NDArray[np.float32]) -> None:
     rows, place = training.copy(), NAMES.index("user_new_endpoints_1d")
     rows[:1_000, AGES] = np.log1p(0.5)
     rows[:1_000, place] += 5.0
-    scaler = Scaler.of(rows)
+    peer_baseline = PeerBaseline.of(rows)
     for age, others in ((0.5, rows[:1_000]), (100.0, rows[1_000:])):
         row = rows[0].copy()
         row[AGES], row[place] = np.log1p(age), 30.0
-        (reasons,) = explain(row[None], scaler, Only(user_new_endpoints_1d=1.0))
+        (reasons,) = explain(row[None], peer_baseline, Only(user_new_endpoints_1d=1.0))
         assert reasons[0].usual == pytest.approx(np.expm1(np.median(others[:, place])), rel=1e-4)
         assert reasons[0].text.endswith("others as new" if age < 24.0 else "others")
 
@@ -174,46 +186,54 @@ def test_an_age_that_hardly_anybody_had_is_compared_with_all(
 ) -> None:
     rows = training.copy()
     rows[:9, AGES] = np.log1p(0.5)
-    scaler = Scaler.of(rows)
-    assert (scaler.usual[0] == np.median(rows, axis=0)).all()
+    peer_baseline = PeerBaseline.of(rows)
+    assert (peer_baseline.usual[0] == np.median(rows, axis=0)).all()
 
 
-def test_reasons_of_a_log_do_not_depend_on_the_logs_beside_it(scaler: Scaler) -> None:
+def test_reasons_of_a_log_do_not_depend_on_the_logs_beside_it(peer_baseline: PeerBaseline) -> None:
     rows = np.random.default_rng(2).gamma(2.0, 2.0, (9, WIDTH)).astype(np.float32)
-    whole = explain(rows, scaler, All())
-    assert [explain(rows[i : i + 1], scaler, All())[0] for i in range(9)] == whole
-    assert explain(rows[:0], scaler, All()) == []
+    whole = explain(rows, peer_baseline, All())
+    assert [explain(rows[i : i + 1], peer_baseline, All())[0] for i in range(9)] == whole
+    assert explain(rows[:0], peer_baseline, All()) == []
 
 
-def test_a_log_without_anything_to_say_has_a_reason_all_the_same(scaler: Scaler) -> None:
-    (reasons,) = explain(usual(scaler)[None], scaler, Nothing())
+def test_a_log_without_anything_to_say_has_a_reason_all_the_same(
+    peer_baseline: PeerBaseline,
+) -> None:
+    (reasons,) = explain(usual(peer_baseline)[None], peer_baseline, Nothing())
     assert len(reasons) == 1
 
 
 @pytest.mark.parametrize("scorer", [All(), Nothing()])
 def test_the_choice_is_that_of_the_naive_twin(
-    training: NDArray[np.float32], scaler: Scaler, scorer: All
+    training: NDArray[np.float32], peer_baseline: PeerBaseline, scorer: All
 ) -> None:
     rng = np.random.default_rng(4)
     rows = rng.gamma(2.0, 2.0, (300, WIDTH)).astype(np.float32)
     rows[:, AGES] = np.log1p(rng.choice([0.2, 1.0, 5.0, 24.0, 90.0], (300, 2)))
-    rows[:100] = np.where(rng.random((100, WIDTH)) < 0.9, scaler.usual[0], rows[:100])
+    rows[:100] = np.where(rng.random((100, WIDTH)) < 0.9, peer_baseline.usual[0], rows[:100])
     # Exactly the median of what has its first taken out is a coin's toss of rounding.
-    rows[:100, [name.endswith(("_new_partners_1d", "_new_agents_1d")) for name in NAMES]] += 0.1
+    rows[
+        :100,
+        [
+            name.endswith(("_new_addresses_1d", "_new_users_1d", "_new_user_agents_1d"))
+            for name in NAMES
+        ],
+    ] += 0.1
     rows[100:150, NAMES.index("latency_excess")] -= 9.0
     added = scorer.contributions(rows) * rng.random(rows.shape)
     picks = np.empty((300, 3), np.int64)
-    _choose(rows, added, scaler.levels, picks)
+    _choose(rows, added, peer_baseline.levels, picks)
     for row, given, places in zip(rows, added, picks.tolist(), strict=True):
-        naive = naive_reasons.chosen(row, given, scaler.levels)
+        naive = naive_reasons.chosen(row, given, peer_baseline.levels)
         assert [place for place in places if place >= 0] == naive
 
 
-def test_many_logs_are_explained_in_little_memory(scaler: Scaler) -> None:
+def test_many_logs_are_explained_in_little_memory(peer_baseline: PeerBaseline) -> None:
     rows = np.random.default_rng(3).gamma(2.0, 2.0, (12_000, WIDTH)).astype(np.float32)
-    explain(rows[:1], scaler, All())
+    explain(rows[:1], peer_baseline, All())
     tracemalloc.start()
-    reasons = explain(rows, scaler, All())
+    reasons = explain(rows, peer_baseline, All())
     said = tracemalloc.get_traced_memory()[0]
     peak = tracemalloc.get_traced_memory()[1] - said
     tracemalloc.stop()
@@ -223,8 +243,8 @@ def test_many_logs_are_explained_in_little_memory(scaler: Scaler) -> None:
 
 def test_a_constant_behaviour_has_a_finite_rareness() -> None:
     rows = np.ones((10, WIDTH), np.float32)
-    scaler = Scaler.of(rows)
-    ((reason, *_),) = explain(np.full((1, WIDTH), 5.0, np.float32), scaler, All())
+    peer_baseline = PeerBaseline.of(rows)
+    ((reason, *_),) = explain(np.full((1, WIDTH), 5.0, np.float32), peer_baseline, All())
     assert np.isfinite(reason.value) and np.isfinite(reason.usual)
 
 
@@ -247,21 +267,25 @@ def test_a_detector_says_the_value_the_own_usual_and_the_others(team: Fitted) ->
             assert reason.usual_here is None  # nobody knows eve
 
 
-def test_the_own_usual_is_told_in_the_unit_of_the_value(scaler: Scaler) -> None:
-    row = usual(scaler)
+def test_the_own_usual_is_told_in_the_unit_of_the_value(peer_baseline: PeerBaseline) -> None:
+    row = usual(peer_baseline)
     row[NAMES.index("user_requests_1d")] = np.log1p(2_000.0)
     row[NAMES.index("user_requests_3m")] = np.log1p(900.0)
-    (reasons,) = explain(row[None], scaler, Only(user_requests_3m=1.0))
-    assert reasons[0].usual_here == own_usual(row, NAMES.index("user_requests_3m"))
+    (reasons,) = explain(row[None], peer_baseline, Only(user_requests_3m=1.0))
+    assert reasons[0].usual_here == actor_baseline(row, NAMES.index("user_requests_3m"))
     assert " for this user, " in reasons[0].text
 
 
 def test_what_the_scaler_holds_for_usual_is_what_numpy_says() -> None:
     rows = np.random.default_rng(5).exponential(2.0, (901, len(NAMES))).astype(np.float32)
     rows[:, AGE] = np.float32(5.0)  # all are known for long
-    scaler = Scaler.of(rows)
-    kept = [j for j, name in enumerate(NAMES) if not name.endswith(("_partners_1d", "_agents_1d"))]
+    peer_baseline = PeerBaseline.of(rows)
+    kept = [
+        j
+        for j, name in enumerate(NAMES)
+        if not name.endswith(("_new_addresses_1d", "_new_users_1d", "_new_user_agents_1d"))
+    ]
     shares = [0.01, 0.05, 0.25, 0.5, 0.75, 0.9, 0.95, 0.98, 0.99]
     levels = np.quantile(rows[:, kept], shares, axis=0).astype(np.float32)
-    assert np.array_equal(scaler.usual[-1][kept], np.median(rows[:, kept], axis=0))
-    assert np.array_equal(scaler.levels[-1][:, kept], levels)
+    assert np.array_equal(peer_baseline.usual[-1][kept], np.median(rows[:, kept], axis=0))
+    assert np.array_equal(peer_baseline.levels[-1][:, kept], levels)

@@ -9,7 +9,7 @@ import pytest
 
 from api_anomaly.explain import wording
 from api_anomaly.features import endpoint as usual
-from api_anomaly.features.table import BEHAVIOURS, NAMES, SINGLE, Behaviour
+from api_anomaly.features.table import FEATURES, NAMES, SINGLE, Feature
 from api_anomaly.explain.wording import in_words, sentence, spoken
 
 NAN = math.nan
@@ -65,29 +65,29 @@ def test_a_sentence_for_the_small_hours() -> None:
     assert said("status_surprise", 512.0, 1.1) == (
         "an answer seen in 1 of 510 requests to this endpoint; usually nothing rare"
     )
-    assert said("user_odd_statuses_mean_1h", 500.0, 4.0, 6.0) == (
+    assert said("user_peer_surprise_statuses_mean_1h", 500.0, 4.0, 6.0) == (
         "this user: over about 90 minutes, answers seen in 1 of 500 requests of similar clients;"
         " usually 1 of 6 for this user, 1 of 4 for others"
     )
-    assert said("user_kilobytes_1d", 2_500.0, 0.4) == (
+    assert said("user_response_kilobytes_1d", 2_500.0, 0.4) == (
         "this user: 2.5 MB received in about a day and a half; usually 0.4 kB for others"
     )
 
 
 def test_where_user_and_address_say_the_same_it_is_the_client() -> None:
-    place = NAMES.index("address_missing_1h")
+    place = NAMES.index("address_not_found_1h")
     assert sentence(place, 40.0, 0.0, NAN, 3_600.0, True, True) == (
         "this client: 40 responses not found (404) in about 90 minutes; usually 0 for others as new"
     )
 
 
 def test_counts_that_round_to_the_same_are_told_to_a_tenth() -> None:
-    assert "1.4 new addresses" in said("user_new_partners_1d", 1.4, 0.8)
-    assert said("user_new_partners_1d", 1.4, 0.8).endswith("usually 0.8 for others")
+    assert "1.4 new addresses" in said("user_new_addresses_1d", 1.4, 0.8)
+    assert said("user_new_addresses_1d", 1.4, 0.8).endswith("usually 0.8 for others")
 
 
-@pytest.mark.parametrize("row", BEHAVIOURS, ids=NAMES)
-def test_every_behaviour_has_a_sentence_for_any_number(row: Behaviour) -> None:
+@pytest.mark.parametrize("row", FEATURES, ids=NAMES)
+def test_every_behaviour_has_a_sentence_for_any_number(row: Feature) -> None:
     place = NAMES.index(row.name)
     for value in (0.0, 0.3, 1.0, 2.5, 19.96, 1_234.5):
         text = said(row.name, value, 0.0, 0.25, 0.0)
@@ -102,12 +102,16 @@ def test_every_behaviour_has_a_sentence_for_any_number(row: Behaviour) -> None:
     ("name", "held", "value"),
     [
         ("user_requests_3m", np.log1p(312.0), 312.0),
-        ("user_wandering", 5.0, 32.0),
-        ("user_odd_statuses_mean_1h", 3.0, 2.0 ** (3.0 + usual._PLAUSIBLE)),
-        ("user_odd_statuses_3m", np.log1p(2 * (math.log2(100.0) - usual._PLAUSIBLE)), 2.0),
+        ("user_transition_surprise_mean", 5.0, 32.0),
+        ("user_peer_surprise_statuses_mean_1h", 3.0, 2.0 ** (3.0 + usual._PLAUSIBLE)),
+        (
+            "user_peer_surprise_statuses_3m",
+            np.log1p(2 * (math.log2(100.0) - usual._PLAUSIBLE)),
+            2.0,
+        ),
         ("user_interval_spread", 1.0, math.e),
         ("user_client_error_share_1h", 0.25, 0.25),
-        ("user_wandering", 1e9, 2.0**40),
+        ("user_transition_surprise_mean", 1e9, 2.0**40),
     ],
 )
 def test_values_become_what_a_person_counts(name: str, held: float, value: float) -> None:

@@ -39,9 +39,9 @@ def test_a_popular_endpoint_does_not_become_rare_and_a_rare_method_not_usual() -
     memory = Memory.empty(2 * LONG)
     rows = observe(memory, columns(logs)).rows
     odd = np.arange(LONG) % 2 == 1
-    assert of(rows, "endpoint_rarity", odd) == pytest.approx([1.0, 1.0], abs=0.1)
+    assert of(rows, "endpoint_surprise", odd) == pytest.approx([1.0, 1.0], abs=0.1)
     rare = np.arange(LONG) % 100 == 1
-    assert of(rows, "method_rarity", rare) == pytest.approx(np.log2(50) * np.ones(2), abs=0.2)
+    assert of(rows, "method_surprise", rare) == pytest.approx(np.log2(50) * np.ones(2), abs=0.2)
 
 
 def test_peers_do_not_forget_what_is_odd_among_them() -> None:
@@ -51,7 +51,7 @@ def test_peers_do_not_forget_what_is_odd_among_them() -> None:
     rows = observe(memory, columns(logs)).rows
     failed = np.arange(LONG) % 50 == 0
     # One log of a user: its surprise beyond two bits is what its mean and its count begin with.
-    early, late = of(rows, "user_odd_statuses_3m", failed)
+    early, late = of(rows, "user_peer_surprise_statuses_3m", failed)
     assert early == pytest.approx(np.log2(50) - 2.0, abs=0.3)
     assert late == pytest.approx(early, abs=0.1)
 
@@ -59,7 +59,7 @@ def test_peers_do_not_forget_what_is_odd_among_them() -> None:
 def test_a_machine_that_never_rests_is_never_at_an_odd_hour() -> None:
     logs = [plain(START + 3_600.0 * i) for i in range(24 * 7 * 60)]
     rows = observe(Memory.empty(16), columns(logs)).rows
-    surprises = in_units(rows)[:, NAMES.index("user_hour")]
+    surprises = in_units(rows)[:, NAMES.index("user_hour_surprise")]
     assert surprises[24 * 7 * 4 :].max() < 0.6
 
 

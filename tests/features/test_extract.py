@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from api_anomaly.features.extract import actor_keys, observe
-from api_anomaly.features.table import BEHAVIOURS, NAMES, in_units
+from api_anomaly.features.table import FEATURES, NAMES, in_units
 from api_anomaly.features.memory import ACTOR, COUNTERS, PLACES, SPANS, Memory
 from tests.support.records import contents, record
 from tests.support.streams import START, YEAR_1, YEAR_9999, columns, plain, streams, traffic
@@ -19,15 +19,15 @@ Logs = list[dict[str, Any]]
 #: methods are in everybody's traffic, how surprising steps and novelties are, what peers do.
 SHARED_BEHAVIOURS = {
     "status_surprise",
-    "method_rarity",
-    "endpoint_rarity",
-    "step_surprise",
-    "user_new_endpoint",
-    "user_new_address",
-    "user_new_network",
-    "user_new_agent",
-    *(f"{who}_wandering" for who in ("user", "address")),
-    *(row.name for row in BEHAVIOURS if row.family in ("peers", "endpoint")),
+    "method_surprise",
+    "endpoint_surprise",
+    "transition_surprise",
+    "user_new_endpoint_surprise",
+    "user_new_address_surprise",
+    "user_new_network_surprise",
+    "user_new_user_agent_surprise",
+    *(f"{who}_transition_surprise_mean" for who in ("user", "address")),
+    *(row.name for row in FEATURES if row.family in ("peers", "endpoint")),
 }
 
 
@@ -46,9 +46,9 @@ def test_any_chopping_into_calls_gives_the_same_rows_and_the_same_memory(
     expected = observe(whole, columns(logs))
     edges = [0, *cuts, len(logs)]
     pieces = [columns(logs[a:b]) for a, b in zip(edges, edges[1:], strict=False)]
-    observed = [observe(parts, piece) for piece in pieces]
-    assert np.array_equal(np.concatenate([piece.rows for piece in observed]), expected.rows)
-    assert np.array_equal(np.concatenate([piece.history for piece in observed]), expected.history)
+    extraction = [observe(parts, piece) for piece in pieces]
+    assert np.array_equal(np.concatenate([piece.rows for piece in extraction]), expected.rows)
+    assert np.array_equal(np.concatenate([piece.history for piece in extraction]), expected.history)
     assert contents(parts) == contents(whole)
 
 
@@ -85,7 +85,12 @@ def test_others_change_only_the_shared_behaviours_of_a_user() -> None:
         name for name, same in zip(NAMES, (alone == among).all(axis=0), strict=True) if not same
     }
     assert differ <= SHARED_BEHAVIOURS
-    assert {"status_surprise", "endpoint_rarity", "step_surprise", "user_wandering"} <= differ
+    assert {
+        "status_surprise",
+        "endpoint_surprise",
+        "transition_surprise",
+        "user_transition_surprise_mean",
+    } <= differ
 
 
 @given(streams(most=40))
@@ -104,11 +109,11 @@ def test_absurd_sizes_and_times_do_not_spoil_a_past_for_ever() -> None:
     logs += [plain(START + 30 * 86_400.0 + i) for i in range(5)]
     rows = observe(Memory.empty(16), columns(logs)).rows
     assert np.isfinite(rows).all()
-    assert column(rows, "user_kilobytes_1d")[-1] < 1e5
+    assert column(rows, "user_response_kilobytes_1d")[-1] < 1e5
 
 
-IN_ANY_ORDER = ("client_errors", "denied", "missing", "server_errors", "writes", "failed_writes")
-AMOUNTS = ("kilobytes", "seconds")
+IN_ANY_ORDER = ("client_errors", "denied", "not_found", "server_errors", "writes", "failed_writes")
+AMOUNTS = ("response_kilobytes", "server_seconds")
 
 
 @given(st.permutations(range(40)), st.integers(0, 5))
@@ -159,16 +164,15 @@ def test_a_log_without_a_user_is_its_addresss_own_behaviour_and_the_reverse() ->
         logs = [log | {"user_id": "ann", "ip_address": "192.0.2.1"} for log in traffic(100)]
         rows = observe(Memory.empty(16), columns([log | {missing: None} for log in logs])).rows
         for name in actor:
-            if name != "new_partners_1d":
-                same = column(rows, f"user_{name}") == column(rows, f"address_{name}")
-                assert same.all(), name
+            same = column(rows, f"user_{name}") == column(rows, f"address_{name}")
+            assert same.all(), name
 
 
 def test_a_missing_address_is_met_once_and_then_no_novelty() -> None:
     logs = [plain(START + i, ip_address=None) for i in range(30)]
     rows = observe(Memory.empty(16), columns(logs)).rows
     known = observe(Memory.empty(16), columns([plain(START + i) for i in range(30)])).rows
-    for name in ("user_new_partners_1d", "user_new_address", "user_new_network"):
+    for name in ("user_new_addresses_1d", "user_new_address_surprise", "user_new_network_surprise"):
         assert np.array_equal(column(rows, name), column(known, name)), name
 
 
@@ -184,9 +188,9 @@ def test_the_same_large_number_again_is_not_counting_up() -> None:
     for number in (2**53, 2**53 + 2, 10**17):
         logs = [plain(START + i, endpoint=f"/orders/{number}") for i in range(20)]
         rows = observe(Memory.empty(16), columns(logs)).rows
-        assert column(rows, "user_sequential")[-1] == 0.0
+        assert column(rows, "user_sequential_share")[-1] == 0.0
     logs = [plain(START + i, endpoint=f"/orders/{10**9 + i}") for i in range(40)]
-    assert column(observe(Memory.empty(16), columns(logs)).rows, "user_sequential")[-1] > 0.95
+    assert column(observe(Memory.empty(16), columns(logs)).rows, "user_sequential_share")[-1] > 0.95
 
 
 def test_history_is_how_many_logs_the_longer_known_of_user_and_address_had() -> None:
@@ -198,8 +202,8 @@ def test_history_is_how_many_logs_the_longer_known_of_user_and_address_had() -> 
 def test_an_empty_batch_is_no_rows() -> None:
     memory = Memory.empty(16)
     for remember in (True, False):
-        observed = observe(memory, columns([]), remember)
-        assert observed.rows.shape == (0, len(NAMES)) and observed.history.shape == (0,)
+        extraction = observe(memory, columns([]), remember)
+        assert extraction.rows.shape == (0, len(NAMES)) and extraction.history.shape == (0,)
 
 
 def test_every_counter_has_a_place_of_its_own_for_each_half_life_that_is_read() -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from api_anomaly.http.begun import Begun
-from api_anomaly.telemetry.distribution import Distribution
+from api_anomaly.telemetry.distribution import Histogram
 
 #: With a layer besides Watch, every request goes the framework's way.
 LONG = {"cors_origins": ("https://console.example.org",)}
@@ -152,7 +152,7 @@ def test_what_was_begun_hears_of_its_end() -> None:
 
 def test_values_one_by_one_count_as_an_array_of_them_does() -> None:
     values = np.array([0.0, 0.5, 0.5000001, 1.0, 2.0, 7.0] * 3 + [1.0])
-    alone, few, many = (Distribution((0.5, 1.0, 5.0)) for _ in range(3))
+    alone, few, many = (Histogram((0.5, 1.0, 5.0)) for _ in range(3))
     for value in values.tolist():
         alone.observe(value)
     for start in range(0, len(values), 5):

@@ -162,7 +162,7 @@ def test_every_answer_follows_its_schema(serve, logs) -> None:
         told = [
             (answers.StatusAnswer, client.get("/status")),
             (answers.Health, client.get("/health")),
-            (answers.Refused, client.post("/detect", json={"logs": []})),
+            (answers.ProblemResponse, client.post("/detect", json={"logs": []})),
             (answers.TrainAnswer, client.post("/train", json={"logs": logs(200)})),
             (answers.DetectAnswer, client.post("/detect", json={"logs": odd, "threshold": 0.0})),
             (

@@ -167,12 +167,14 @@ pieces = st.sampled_from(
 @given(sent=st.lists(pieces | st.binary(max_size=20), max_size=14).map(b"".join))
 def test_whatever_comes_over_the_wire(client: httpx.Client, sent: bytes) -> None:
     """Raw bytes, then the caller says that this was all: no answer is a 5xx, none hangs."""
-    with socket.create_connection((client.base_url.host, client.base_url.port), timeout=30) as wire:
-        wire.sendall(sent)
-        wire.shutdown(socket.SHUT_WR)
+    with socket.create_connection(
+        (client.base_url.host, client.base_url.port), timeout=30
+    ) as to_score:
+        to_score.sendall(sent)
+        to_score.shutdown(socket.SHUT_WR)
         answer = b""
         try:
-            while part := wire.recv(65_536):
+            while part := to_score.recv(65_536):
                 answer += part
         except ConnectionResetError:
             pass

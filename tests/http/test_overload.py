@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from api_anomaly.http.admission import Admission, Pace
+from api_anomaly.http.admission import Admission, LoopScheduler
 from api_anomaly.telemetry.metrics import Metrics
 from api_anomaly.http.problems import Overloaded
 from api_anomaly.settings import Settings
@@ -120,7 +120,7 @@ def test_the_reckoning_follows_what_requests_take() -> None:
 
 def test_turns_come_in_order_and_leave_room_for_others() -> None:
     async def test() -> None:
-        pace, order = Pace(), []
+        pace, order = LoopScheduler(), []
 
         async def work(number: int) -> None:
             await pace.turn()

@@ -26,7 +26,13 @@ def family(agent: str) -> int:
 
 def shape(endpoint: str) -> dict[str, float]:
     row = in_units(observe(Memory.empty(16), columns([plain(endpoint=endpoint)])).rows[0])
-    names = ("length", "depth", "parameters", "odd_characters", "longest_part")
+    names = (
+        "endpoint_length",
+        "path_depth",
+        "query_parameters",
+        "unusual_characters",
+        "longest_token",
+    )
     return {name: round(float(row[NAMES.index(name)]), 3) for name in names}
 
 

@@ -27,11 +27,11 @@ def raised(odds: float, rare: float) -> float:
 def test_evidence_is_what_its_definition_says() -> None:
     model = fit(columns(traffic(1_200, users=8)), FitOptions(trees=10, memory_entities=500)).model
     rows = observe(Memory.empty(500), columns(traffic(300, users=9))).rows
-    assert model.ranker is not None and model.abuse is not None
+    assert model.classifier is not None and model.abuse is not None
     rare = model.rarity.evidence_of(model.forest.suspicion(rows))
     odds = [
         math.log(math.exp(one) + 0.01 * math.exp(0.1 * seldom))
-        for one, seldom in zip(model.ranker.log_odds(rows), rare, strict=True)
+        for one, seldom in zip(model.classifier.log_odds(rows), rare, strict=True)
     ]
     assert model.evidence(rows) == pytest.approx(model.abuse.evidence_of(np.array(odds)), rel=1e-9)
     assert model.abuse.value[0] > math.log(0.01)  # the history's odds were raised too

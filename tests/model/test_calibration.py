@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api_anomaly.model.calibration import SEVERITIES, Calibration, Ladder, quantiles
+from api_anomaly.model.calibration import SEVERITIES, Calibration, TailCurve, quantiles
 
 ROWS = st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=60)
 
@@ -39,7 +39,7 @@ def test_a_threshold_flags_about_the_budget_of_fresh_ordinary_logs(
     name: str, logs: int, budget: float, factor: float
 ) -> None:
     chance, draw = np.random.default_rng(7), DISTRIBUTIONS[name]
-    calibration = Calibration(Ladder.of(draw(chance, logs)), budget)
+    calibration = Calibration(TailCurve.of(draw(chance, logs)), budget)
     flagged = (draw(chance, 400_000) > calibration.threshold()).mean()
     assert flagged < budget * factor
     assert flagged > budget / factor or (name == "uniform" and logs < 20_000)
@@ -52,32 +52,32 @@ def test_where_many_logs_share_the_highest_value_it_does_not_flag_them(
 ) -> None:
     highest = np.arange(logs) < share * logs
     for ordinary in (np.where(highest, 1.0, 0.0), coarse(np.random.default_rng(1), logs)):
-        calibration = Calibration(Ladder.of(ordinary), 0.001)
+        calibration = Calibration(TailCurve.of(ordinary), 0.001)
         assert (ordinary > calibration.threshold()).mean() <= 0.001
-        assert calibration.ladder.evidence_of(ordinary).mean() < 2.0
+        assert calibration.curve.evidence_of(ordinary).mean() < 2.0
 
 
 @given(ROWS, st.lists(st.floats(-1e7, 1e7), min_size=2, max_size=30))
 def test_evidence_never_falls_as_values_rise_and_is_never_negative(
     ordinary: list[float], values: list[float]
 ) -> None:
-    ladder = Ladder.of(np.array(ordinary))
-    evidence = ladder.evidence_of(np.array(sorted(values)))
+    curve = TailCurve.of(np.array(ordinary))
+    evidence = curve.evidence_of(np.array(sorted(values)))
     assert (np.diff(evidence) >= 0.0).all() and evidence[0] >= 0.0 and np.isfinite(evidence).all()
-    assert ladder.evidence_of(np.array([min(ordinary)]))[0] == pytest.approx(0.0, abs=1e-9)
+    assert curve.evidence_of(np.array([min(ordinary)]))[0] == pytest.approx(0.0, abs=1e-9)
 
 
 def test_evidence_of_a_value_is_minus_the_logarithm_of_its_tail() -> None:
-    ladder = Ladder.of(np.random.default_rng(0).exponential(1.0, 100_000))
+    curve = TailCurve.of(np.random.default_rng(0).exponential(1.0, 100_000))
     values = np.linspace(0.1, 8.0, 30)
-    assert ladder.evidence_of(values) == pytest.approx(values, abs=0.25)
-    assert ladder.evidence_of(np.array([14.0]))[0] == pytest.approx(14.0, rel=0.1)
+    assert curve.evidence_of(values) == pytest.approx(values, abs=0.25)
+    assert curve.evidence_of(np.array([14.0]))[0] == pytest.approx(14.0, rel=0.1)
 
 
 def test_value_of_and_evidence_of_undo_each_other() -> None:
-    ladder = Ladder.of(np.random.default_rng(0).normal(0.0, 1.0, 3_000))
+    curve = TailCurve.of(np.random.default_rng(0).normal(0.0, 1.0, 3_000))
     for evidence in np.linspace(0.0, 40.0, 60):
-        back = ladder.evidence_of(np.array([ladder.value_of(float(evidence))]))[0]
+        back = curve.evidence_of(np.array([curve.value_of(float(evidence))]))[0]
         assert back == pytest.approx(evidence, abs=1e-6)
 
 
@@ -92,9 +92,9 @@ def test_quantiles_of_what_is_in_order_are_numpys(values: list[float], shares: l
     [[0.0], [7.0], [0.0] * 9, [1.0, 2.0], [1e300] * 30, [-1e300, 0.0, 1e300], [1.0, 1.0 + 1e-15]],
 )
 def test_strange_samples_still_make_a_ladder(ordinary: list[float]) -> None:
-    calibration = Calibration(Ladder.of(np.array(ordinary)), 0.001)
+    calibration = Calibration(TailCurve.of(np.array(ordinary)), 0.001)
     values = np.array([-1e9, 0.0, 0.5, 1.0, 1e9])
-    evidence = calibration.ladder.evidence_of(values)
+    evidence = calibration.curve.evidence_of(values)
     assert np.isfinite(evidence).all() and (np.diff(evidence) >= 0.0).all()
     assert calibration.threshold() >= max(ordinary)
     assert set(calibration.severity(np.array(ordinary))) == {"low"}
@@ -102,7 +102,7 @@ def test_strange_samples_still_make_a_ladder(ordinary: list[float]) -> None:
 
 @given(ROWS, st.floats(1e-6, 0.5))
 def test_risk_and_severity_rise_with_evidence(ordinary: list[float], budget: float) -> None:
-    calibration = Calibration(Ladder.of(np.array(ordinary)), budget)
+    calibration = Calibration(TailCurve.of(np.array(ordinary)), budget)
     values = np.linspace(min(ordinary) - 1.0, max(ordinary) + 10.0, 50)
     risk = calibration.risk(values)
     assert (np.diff(risk) >= 0.0).all() and 0.0 <= risk[0] and risk[-1] <= 100.0
@@ -111,18 +111,18 @@ def test_risk_and_severity_rise_with_evidence(ordinary: list[float], budget: flo
 
 
 def test_severity_is_how_much_rarer_than_the_budget() -> None:
-    ladder = Ladder.of(np.random.default_rng(0).exponential(1.0, 50_000))
-    calibration = Calibration(ladder, 0.01)
+    curve = TailCurve.of(np.random.default_rng(0).exponential(1.0, 50_000))
+    calibration = Calibration(curve, 0.01)
     tails = (0.02, 0.009, 0.0011, 0.0009, 0.00011, 0.00009, 1e-30)
-    values = np.array([ladder.value_of(-float(np.log(tail))) for tail in tails])
+    values = np.array([curve.value_of(-float(np.log(tail))) for tail in tails])
     words = ["low", "medium", "medium", "high", "high", "critical", "critical"]
     assert calibration.severity(values) == words
 
 
 def test_risk_is_the_decades_of_the_tail() -> None:
-    ladder = Ladder.of(np.random.default_rng(0).exponential(1.0, 50_000))
-    values = np.array([ladder.value_of(float(np.log(10.0) * decades)) for decades in (0, 3, 6, 9)])
-    risk = Calibration(ladder, 0.001).risk(values)
+    curve = TailCurve.of(np.random.default_rng(0).exponential(1.0, 50_000))
+    values = np.array([curve.value_of(float(np.log(10.0) * decades)) for decades in (0, 3, 6, 9)])
+    risk = Calibration(curve, 0.001).risk(values)
     assert risk == pytest.approx([0.0, 50.0, 100.0, 100.0], abs=1e-6)
 
 
@@ -161,7 +161,7 @@ def test_one_attacker_among_the_held_out_logs_does_not_set_the_threshold() -> No
     alone = Calibration.of(evidence, actors, 0.001).threshold()
     attacks = np.full(60, 30.0), np.full(60, 999, np.uint64)
     among = Calibration.of(*map(np.append, (evidence, actors), attacks), 0.001).threshold()
-    naive = Calibration(Ladder.of(np.append(evidence, attacks[0])), 0.001).threshold()
+    naive = Calibration(TailCurve.of(np.append(evidence, attacks[0])), 0.001).threshold()
     assert among < alone + 1.0 < naive
 
 
@@ -189,21 +189,25 @@ def test_doubted_logs_count_once_for_each_actor_and_buy_no_higher_threshold() ->
     alone = Calibration.of(evidence, actors, 0.001).threshold()
     attacks = np.full(300, 20.0), np.arange(300, dtype=np.uint64) % np.uint64(10)
     values, owners = map(np.append, (evidence, actors), attacks)
-    doubted = np.arange(len(values)) >= len(evidence)
-    with_doubt = Calibration.of(values, owners, 0.001, doubted=doubted).threshold()
+    excluded_from_threshold = np.arange(len(values)) >= len(evidence)
+    with_doubt = Calibration.of(
+        values, owners, 0.001, excluded_from_threshold=excluded_from_threshold
+    ).threshold()
     assert with_doubt < alone + 1.5
     assert Calibration.of(values, owners, 0.001).threshold() > with_doubt + 5.0
 
 
-@pytest.mark.parametrize(("doubts", "flagged"), [(0.035, True), (0.05, False)])
+@pytest.mark.parametrize(("excluded", "flagged"), [(0.035, True), (0.05, False)])
 def test_not_even_with_doubts_is_more_flagged_than_forty_times_the_budget(
-    doubts: float, flagged: bool
+    excluded: float, flagged: bool
 ) -> None:
     evidence, actors = held_out()
-    many = round(len(evidence) * doubts / (1.0 - doubts))
+    many = round(len(evidence) * excluded / (1.0 - excluded))
     odd = np.linspace(18.0, 20.0, many), np.full(many, 9_999, np.uint64)
     values, owners = map(np.append, (evidence, actors), odd)
-    doubted = np.arange(len(values)) >= len(evidence)
-    threshold = Calibration.of(values, owners, 0.001, doubted=doubted).threshold()
+    excluded_from_threshold = np.arange(len(values)) >= len(evidence)
+    threshold = Calibration.of(
+        values, owners, 0.001, excluded_from_threshold=excluded_from_threshold
+    ).threshold()
     assert (values > threshold).mean() <= 0.04
     assert (threshold < 18.0) == flagged

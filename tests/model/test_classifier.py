@@ -3,7 +3,13 @@
 import numpy as np
 import pytest
 
-from api_anomaly.model.classifier import Ranker, Rehearsal, _drawn, _drawn_attacks, _fitted
+from api_anomaly.model.classifier import (
+    AbuseClassifier,
+    SyntheticRows,
+    _drawn,
+    _drawn_attacks,
+    _fitted,
+)
 
 
 def rows_of(count: int, shift: float, seed: int) -> np.ndarray:
@@ -13,32 +19,32 @@ def rows_of(count: int, shift: float, seed: int) -> np.ndarray:
     return rows
 
 
-def played(rows: np.ndarray) -> Rehearsal:
+def played(rows: np.ndarray) -> SyntheticRows:
     """Rows as those of three families of attackers with ten logs each."""
     place = np.arange(len(rows))
-    return Rehearsal(rows, place // 10 % 3, place // 10)
+    return SyntheticRows(rows, place // 10 % 3, place // 10)
 
 
-def trained(own: np.ndarray, rows: np.ndarray, seed: int) -> Ranker:
+def trained(own: np.ndarray, rows: np.ndarray, seed: int) -> AbuseClassifier:
     actors = np.zeros(len(own), np.uint64)
-    return Ranker.train(own, actors, np.ones(len(own)), [played(rows)], seed)
+    return AbuseClassifier.train(own, actors, np.ones(len(own)), [played(rows)], seed)
 
 
-@pytest.mark.parametrize("rehearsals", [1, 3])
-def test_log_odds_are_the_mean_of_the_models_decisions(rehearsals: int) -> None:
+@pytest.mark.parametrize("synthetic_sets", [1, 3])
+def test_log_odds_are_the_mean_of_the_models_decisions(synthetic_sets: int) -> None:
     own, actors = rows_of(900, 0.0, 1), (np.arange(900) % 7).astype(np.uint64)
     weight = np.ones(900)
-    rows = [rows_of(400 + 50 * i, 1.0, 10 + i) for i in range(rehearsals)]
+    rows = [rows_of(400 + 50 * i, 1.0, 10 + i) for i in range(synthetic_sets)]
     acted = [played(each) for each in rows]
-    ranker = Ranker.train(own, actors, weight, acted, seed=5)
+    classifier = AbuseClassifier.train(own, actors, weight, acted, seed=5)
     chance, models = np.random.default_rng(5), []
     for i, each in enumerate(acted):
         drawn = _drawn(own, actors, weight, chance)
         models.append(_fitted(drawn, _drawn_attacks(each, len(drawn), chance), 5 + i))
     others = np.concatenate([own, *rows, 9 * rows_of(101, 0.0, 99)])
     expected = np.mean([model.decision_function(others) for model in models], axis=0)
-    assert np.abs(ranker.log_odds(others) - expected).max() < 1e-9
-    assert abs(ranker.log_odds(others[:1])[0] - expected[0]) < 1e-9
+    assert np.abs(classifier.log_odds(others) - expected).max() < 1e-9
+    assert abs(classifier.log_odds(others[:1])[0] - expected[0]) < 1e-9
 
 
 def test_training_is_deterministic_by_seed() -> None:
@@ -50,16 +56,16 @@ def test_training_is_deterministic_by_seed() -> None:
 
 def test_a_row_is_ranked_the_same_alone_and_anywhere_in_a_batch() -> None:
     own = rows_of(500, 0.0, 1)
-    ranker = trained(own, rows_of(300, 1.0, 2), 1)
-    whole = ranker.log_odds(own)
-    assert np.array_equal(ranker.log_odds(own[::-1].copy())[::-1], whole)
-    assert [ranker.log_odds(own[i : i + 1])[0] for i in range(0, 500, 7)] == whole[::7].tolist()
+    classifier = trained(own, rows_of(300, 1.0, 2), 1)
+    whole = classifier.log_odds(own)
+    assert np.array_equal(classifier.log_odds(own[::-1].copy())[::-1], whole)
+    assert [classifier.log_odds(own[i : i + 1])[0] for i in range(0, 500, 7)] == whole[::7].tolist()
 
 
 def test_abuse_is_told_from_own_traffic() -> None:
-    ranker = trained(rows_of(900, 0.0, 1), rows_of(900, 2.0, 2), 1)
-    assert np.median(ranker.log_odds(rows_of(200, 2.0, 3))) > 0.0
-    assert np.median(ranker.log_odds(rows_of(200, 0.0, 4))) < 0.0
+    classifier = trained(rows_of(900, 0.0, 1), rows_of(900, 2.0, 2), 1)
+    assert np.median(classifier.log_odds(rows_of(200, 2.0, 3))) > 0.0
+    assert np.median(classifier.log_odds(rows_of(200, 0.0, 4))) < 0.0
 
 
 def test_rows_that_weigh_nothing_are_not_learnt_from() -> None:
@@ -67,8 +73,8 @@ def test_rows_that_weigh_nothing_are_not_learnt_from() -> None:
     hidden = np.concatenate([own, rows_of(300, 2.0, 5)])
     weight = np.where(np.arange(len(hidden)) < 900, 1.0, 0.0)
     actors = np.zeros(len(hidden), np.uint64)
-    wary = Ranker.train(hidden, actors, weight, [played(rows)], 1)
-    naive = Ranker.train(hidden, actors, np.ones(len(hidden)), [played(rows)], 1)
+    wary = AbuseClassifier.train(hidden, actors, weight, [played(rows)], 1)
+    naive = AbuseClassifier.train(hidden, actors, np.ones(len(hidden)), [played(rows)], 1)
     attack = rows_of(200, 2.0, 3)
     assert np.median(wary.log_odds(attack)) > np.median(naive.log_odds(attack)) + 1.0
 
@@ -76,6 +82,6 @@ def test_rows_that_weigh_nothing_are_not_learnt_from() -> None:
 def test_each_family_is_drawn_as_often_however_long_its_attacks_are() -> None:
     family = np.repeat([0, 1, 2], [1_000, 100, 10])
     rows = np.repeat(family[:, None], 12, axis=1).astype(np.float32)
-    rehearsal = Rehearsal(rows, family, np.arange(len(rows)) // 5)
-    drawn = _drawn_attacks(rehearsal, 6_000, np.random.default_rng(1))[:, 0].astype(int)
+    synthetic = SyntheticRows(rows, family, np.arange(len(rows)) // 5)
+    drawn = _drawn_attacks(synthetic, 6_000, np.random.default_rng(1))[:, 0].astype(int)
     assert np.abs(np.bincount(drawn) - 2_000).max() < 200

@@ -2,8 +2,12 @@
 
 import numpy as np
 
-from api_anomaly.model.classifier import Ranker, Rehearsal
-from api_anomaly.model.classifier_training import doubted, rehearsed, suspected
+from api_anomaly.model.classifier import AbuseClassifier, SyntheticRows
+from api_anomaly.model.classifier_training import (
+    excluded_from_threshold,
+    synthetic_rows,
+    relabelled,
+)
 from tests.support.streams import columns, traffic
 
 DAY = 86_400.0
@@ -23,10 +27,10 @@ def history(attacker_days: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.
     return rows.astype(np.float32), actors.astype(np.uint64), time, hostile
 
 
-def rehearsals(shift: float = 3.0) -> list[Rehearsal]:
+def synthetic_sets(shift: float = 3.0) -> list[SyntheticRows]:
     place = np.arange(600)
     return [
-        Rehearsal(
+        SyntheticRows(
             np.random.default_rng(seed).normal(shift, 1.0, (600, D)).astype(np.float32),
             place % 3,
             place // 20,
@@ -37,21 +41,21 @@ def rehearsals(shift: float = 3.0) -> list[Rehearsal]:
 
 def test_a_passing_attacker_in_the_training_data_is_suspected_and_hardly_anybody_else() -> None:
     rows, actors, time, hostile = history(attacker_days=2)
-    found = suspected(rows, actors, actors, time, rehearsals(), seed=0)
+    found = relabelled(rows, actors, actors, time, synthetic_sets(), seed=0)
     assert found[hostile].mean() > 0.99
     assert found[~hostile].mean() < 0.02
 
 
 def test_a_regular_is_never_suspected_whatever_it_does() -> None:
     rows, actors, time, hostile = history(attacker_days=10)
-    assert not suspected(rows, actors, actors, time, rehearsals(), seed=0)[hostile].any()
+    assert not relabelled(rows, actors, actors, time, synthetic_sets(), seed=0)[hostile].any()
 
 
 def test_a_regular_user_at_an_address_that_is_no_regular_is_suspected_there() -> None:
     rows, actors, time, hostile = history(attacker_days=2)
     addresses = actors.copy()
     actors[hostile] = 5  # one of the ordinary twenty: its key was stolen
-    found = suspected(rows, actors, addresses, time, rehearsals(), seed=0)
+    found = relabelled(rows, actors, addresses, time, synthetic_sets(), seed=0)
     assert found[hostile].mean() > 0.95
     assert found[(actors == 5) & ~hostile].mean() < 0.02
 
@@ -60,27 +64,31 @@ def test_who_is_suspected_is_suspected_with_all_it_did_in_that_quarter_of_a_day(
     rows, actors, time, hostile = history(attacker_days=2)
     tame = np.flatnonzero(hostile)[::2]
     rows[tame] -= 3.0
-    found = suspected(rows, actors, actors, time, rehearsals(), seed=0)
+    found = relabelled(rows, actors, actors, time, synthetic_sets(), seed=0)
     assert found[tame].mean() > 0.95
 
 
 def test_suspicion_is_the_same_for_the_same_seed_and_needs_two_halves() -> None:
     rows, actors, time, _ = history(attacker_days=2)
-    one, again = (suspected(rows, actors, actors, time, rehearsals(), seed=4) for _ in range(2))
+    one, again = (
+        relabelled(rows, actors, actors, time, synthetic_sets(), seed=4) for _ in range(2)
+    )
     assert np.array_equal(one, again)
     alone = np.zeros(len(actors), np.uint64)
-    assert not suspected(rows, alone, alone, time, rehearsals(), seed=4).any()
+    assert not relabelled(rows, alone, alone, time, synthetic_sets(), seed=4).any()
 
 
 def odds(rows: np.ndarray, actors: np.ndarray, hostile: np.ndarray) -> np.ndarray:
     """Log-odds by a ranker that learnt from the ordinary logs alone."""
     own, alike = rows[~hostile], np.ones(int((~hostile).sum()))
-    return Ranker.train(own, actors[~hostile], alike, rehearsals()[:1], seed=0).log_odds(rows)
+    return AbuseClassifier.train(
+        own, actors[~hostile], alike, synthetic_sets()[:1], seed=0
+    ).log_odds(rows)
 
 
 def test_many_logs_that_look_like_attacks_are_doubted_with_their_visits() -> None:
     rows, actors, time, hostile = history(attacker_days=4)
-    found = doubted(odds(rows, actors, hostile), actors, actors, time)
+    found = excluded_from_threshold(odds(rows, actors, hostile), actors, actors, time)
     assert 0.03 < hostile.mean() and found[hostile].mean() > 0.95
     assert found[~hostile].mean() < 0.02
 
@@ -88,17 +96,19 @@ def test_many_logs_that_look_like_attacks_are_doubted_with_their_visits() -> Non
 def test_in_its_first_days_nothing_is_doubted() -> None:
     rows, actors, time, hostile = history(attacker_days=4)
     looks = odds(rows, actors, hostile)
-    assert not doubted(looks, actors, actors, time / 3.0).any()
+    assert not excluded_from_threshold(looks, actors, actors, time / 3.0).any()
 
 
 def test_few_of_them_are_a_teams_own_oddities_and_a_regulars_are_never_doubted() -> None:
     rows, actors, time, hostile = history(attacker_days=1)
     assert hostile.mean() < 0.02
-    assert not doubted(odds(rows, actors, hostile), actors, actors, time).any()
+    assert not excluded_from_threshold(odds(rows, actors, hostile), actors, actors, time).any()
     rows, actors, time, hostile = history(attacker_days=10)
-    assert not doubted(odds(rows, actors, hostile), actors, actors, time)[hostile].any()
+    assert not excluded_from_threshold(odds(rows, actors, hostile), actors, actors, time)[
+        hostile
+    ].any()
 
 
 def test_without_a_stage_there_is_no_second_stage() -> None:
     few = columns(traffic(50, seed=1))
-    assert rehearsed(few, 0, 1_000) is None
+    assert synthetic_rows(few, 0, 1_000) is None

@@ -9,58 +9,60 @@ from api_anomaly.features.extract import actor_keys, observe
 from api_anomaly.features.table import NAMES
 from api_anomaly.detector import FitOptions, Fitted, fit
 from api_anomaly.feedback.rescoring import Feedback
-from api_anomaly.model.training_labels import Learnt, Side
-from api_anomaly.feedback.labels import LESSON, lessons_of
+from api_anomaly.model.training_labels import TrainingLabels, Side
+from api_anomaly.feedback.labels import LABEL, labels_of
 from api_anomaly.model.bundle import Model
-from api_anomaly.explain.reasons import Scaler
+from api_anomaly.explain.reasons import PeerBaseline
 from tests.support.streams import columns, traffic
 
 DAY, WIDTH, OPTIONS = 86_400.0, len(NAMES), FitOptions(trees=20, memory_entities=2_000)
 
 
-def lesson(row: Any, user: int, time: float = 0.0, hostile: bool = False) -> Any:
+def label(row: Any, user: int, time: float = 0.0, hostile: bool = False) -> Any:
     """One verdict."""
     keys = np.array([[user, user, 1]], np.uint64)
-    one = lessons_of(np.asarray(row, np.float32)[None], keys, np.array([time]))
+    one = labels_of(np.asarray(row, np.float32)[None], keys, np.array([time]))
     one["hostile"], one["given"] = hostile, 1.0
     return one
 
 
-def ordinary(n: int = 3_000, users: int = 10) -> tuple[Any, Any, Any, Scaler]:
+def ordinary(n: int = 3_000, users: int = 10) -> tuple[Any, Any, Any, PeerBaseline]:
     """Behaviours, users and times of ten days."""
     rng = np.random.default_rng(5)
     rows = rng.normal(3.0, 1.0, (n, WIDTH)).astype(np.float32)
     actors = rng.integers(0, users, n).astype(np.uint64)
-    return rows, actors, np.sort(rng.uniform(0.0, 10 * DAY, n)), Scaler.of(rows)
+    return rows, actors, np.sort(rng.uniform(0.0, 10 * DAY, n)), PeerBaseline.of(rows)
 
 
 def test_a_verdict_speaks_of_the_users_like_logs_within_a_day() -> None:
-    rows, actors, time, scaler = ordinary()
-    verdict = lesson(rows[1_500], int(actors[1_500]), time[1_500], hostile=True)
-    learnt = Learnt.of(verdict, rows, actors, time, scaler)
-    assert learnt.guilty[1_500] and not learnt.cleared.any()
-    assert set(actors[learnt.guilty]) == {actors[1_500]}
-    assert np.abs(time[learnt.guilty] - time[1_500]).max() <= DAY
+    rows, actors, time, peer_baseline = ordinary()
+    verdict = label(rows[1_500], int(actors[1_500]), time[1_500], hostile=True)
+    training_labels = TrainingLabels.of(verdict, rows, actors, time, peer_baseline)
+    assert training_labels.guilty[1_500] and not training_labels.cleared.any()
+    assert set(actors[training_labels.guilty]) == {actors[1_500]}
+    assert np.abs(time[training_labels.guilty] - time[1_500]).max() <= DAY
     far = rows.copy()
     far[np.flatnonzero(actors == actors[1_500])] += 50.0
     far[1_500] = rows[1_500]
-    assert Learnt.of(verdict, far, actors, time, scaler).guilty.sum() == 1
+    assert TrainingLabels.of(verdict, far, actors, time, peer_baseline).guilty.sum() == 1
 
 
 def test_the_last_user_of_all_is_found_too() -> None:
-    rows, actors, time, scaler = ordinary()
+    rows, actors, time, peer_baseline = ordinary()
     last = 2**64 - 1
     actors[:] = np.uint64(last)
-    learnt = Learnt.of(lesson(rows[7], last, time[7]), rows, actors, time, scaler)
-    assert learnt.cleared[7]
+    training_labels = TrainingLabels.of(
+        label(rows[7], last, time[7]), rows, actors, time, peer_baseline
+    )
+    assert training_labels.cleared[7]
 
 
 def test_a_log_judged_both_ways_by_verdicts_on_its_like_is_no_own_traffic() -> None:
-    rows, actors, time, scaler = ordinary()
+    rows, actors, time, peer_baseline = ordinary()
     user = int(actors[10])
-    both = [lesson(rows[10], user, time[10]), lesson(rows[10] + 1e-3, user, time[10], hostile=True)]
-    learnt = Learnt.of(np.concatenate(both), rows, actors, time, scaler)
-    assert learnt.guilty[10] and not learnt.cleared[10]
+    both = [label(rows[10], user, time[10]), label(rows[10] + 1e-3, user, time[10], hostile=True)]
+    training_labels = TrainingLabels.of(np.concatenate(both), rows, actors, time, peer_baseline)
+    assert training_labels.guilty[10] and not training_labels.cleared[10]
 
 
 def unlike(n: int) -> Any:
@@ -71,33 +73,35 @@ def unlike(n: int) -> Any:
 STRANGER = 1_000  # users from here on have no log in the history of `ordinary`
 
 
-def learnt_of(verdicts: list[Any]) -> Learnt:
-    return Learnt.of(np.concatenate(verdicts), *ordinary())
+def learnt_of(verdicts: list[Any]) -> TrainingLabels:
+    return TrainingLabels.of(np.concatenate(verdicts), *ordinary())
 
 
 def confirmed(row: Any, user: int) -> Any:
-    return lesson(row, STRANGER + user, hostile=True)
+    return label(row, STRANGER + user, hostile=True)
 
 
 @pytest.mark.parametrize("hostile", [False, True])
 def test_a_user_has_one_voice_however_often_it_was_judged_and_however_much_it_sent(
     hostile: bool,
 ) -> None:
-    rows, actors, time, scaler = ordinary()
-    once = [lesson(unlike(1)[0] + 0.01 * i, 77, hostile=hostile) for i in range(10)]
-    often = [lesson(rows[i], int(actors[i]), time[i], hostile) for i in np.flatnonzero(actors == 3)]
-    learnt = Learnt.of(np.concatenate(once + often), rows, actors, time, scaler)
-    side = learnt.hostile if hostile else learnt.harmless
+    rows, actors, time, peer_baseline = ordinary()
+    once = [label(unlike(1)[0] + 0.01 * i, 77, hostile=hostile) for i in range(10)]
+    often = [label(rows[i], int(actors[i]), time[i], hostile) for i in np.flatnonzero(actors == 3)]
+    training_labels = TrainingLabels.of(
+        np.concatenate(once + often), rows, actors, time, peer_baseline
+    )
+    side = training_labels.hostile if hostile else training_labels.harmless
     assert len(often) > 200
     assert side.chance[:10].sum() == pytest.approx(0.5)
-    assert learnt.hostile.share == pytest.approx(0.02 if hostile else 0.0)
+    assert training_labels.hostile.share == pytest.approx(0.02 if hostile else 0.0)
 
 
 def test_users_judged_for_the_same_share_a_voice() -> None:
-    row, apart = ordinary()[0][0], unlike(5)
+    row, executor = ordinary()[0][0], unlike(5)
     campaign = [confirmed(row + 1e-3 * i, i % 30) for i in range(300)]
     assert learnt_of(campaign).hostile.share == pytest.approx(0.01)
-    others = [confirmed(apart[i] + 0.01 * j, 50 + i) for i in range(5) for j in range(10)]
+    others = [confirmed(executor[i] + 0.01 * j, 50 + i) for i in range(5) for j in range(10)]
     assert learnt_of(campaign + others).hostile.share == pytest.approx(0.06)
     mixed = learnt_of(campaign + others[:10]).hostile
     assert mixed.share == pytest.approx(0.02)
@@ -133,47 +137,61 @@ def test_a_user_of_few_logs_has_a_part_of_a_voice() -> None:
 
 def test_all_verdicts_of_a_side_have_a_bounded_share() -> None:
     rows = enumerate(unlike(800))
-    learnt = learnt_of([lesson(row, STRANGER + i, hostile=i % 2 == 0) for i, row in rows])
-    assert (learnt.hostile.share, learnt.harmless.share) == (0.1, 0.04)
-    assert len(learnt.harmless.drawn(1_000, np.random.default_rng(0))) == 40
+    training_labels = learnt_of([label(row, STRANGER + i, hostile=i % 2 == 0) for i, row in rows])
+    assert (training_labels.hostile.share, training_labels.harmless.share) == (0.1, 0.04)
+    assert len(training_labels.harmless.drawn(1_000, np.random.default_rng(0))) == 40
 
 
 @pytest.mark.parametrize("attacks", [0, 1, 20])
 def test_the_harmless_have_no_more_of_a_side_than_the_confirmed_attacks(attacks: int) -> None:
     rows = enumerate(unlike(220))
-    learnt = learnt_of([lesson(row, STRANGER + i, hostile=i < attacks) for i, row in rows])
-    assert learnt.harmless.share == learnt.hostile.share == pytest.approx(attacks * 0.001)
-    assert bool(len(learnt.harmless.drawn(1_000, np.random.default_rng(0)))) == bool(attacks)
+    training_labels = learnt_of([label(row, STRANGER + i, hostile=i < attacks) for i, row in rows])
+    assert (
+        training_labels.harmless.share
+        == training_labels.hostile.share
+        == pytest.approx(attacks * 0.001)
+    )
+    assert bool(len(training_labels.harmless.drawn(1_000, np.random.default_rng(0)))) == bool(
+        attacks
+    )
 
 
 def test_even_one_voice_on_a_small_stage_is_heard() -> None:
-    rows, actors, time, scaler = ordinary(60)
-    learnt = Learnt.of(lesson(rows[0], 77, hostile=True), rows, actors, time, scaler)
-    assert len(learnt.hostile.drawn(50, np.random.default_rng(0))) == 1
+    rows, actors, time, peer_baseline = ordinary(60)
+    training_labels = TrainingLabels.of(
+        label(rows[0], 77, hostile=True), rows, actors, time, peer_baseline
+    )
+    assert len(training_labels.hostile.drawn(50, np.random.default_rng(0))) == 1
 
 
 def test_of_a_user_judged_often_the_last_verdicts_speak() -> None:
-    rows, actors, time, scaler = ordinary()
-    old = [lesson(rows[i] + 9.0, 77) for i in range(30)]
-    new = [lesson(rows[i], 77) for i in range(20)]
-    learnt = Learnt.of(np.concatenate(old + new), rows, actors, time, scaler)
-    assert {row.tobytes() for row in learnt.harmless.rows} == {row.tobytes() for row in rows[:20]}
+    rows, actors, time, peer_baseline = ordinary()
+    old = [label(rows[i] + 9.0, 77) for i in range(30)]
+    new = [label(rows[i], 77) for i in range(20)]
+    training_labels = TrainingLabels.of(
+        np.concatenate(old + new), rows, actors, time, peer_baseline
+    )
+    assert {row.tobytes() for row in training_labels.harmless.rows} == {
+        row.tobytes() for row in rows[:20]
+    }
 
 
 def test_a_key_of_all_the_traffic_is_looked_at_here_and_there() -> None:
-    rows, actors, time, scaler = ordinary(20_000)
+    rows, actors, time, peer_baseline = ordinary(20_000)
     actors[:], time = 5, np.sort(time / 20.0)
     rows[:] = rows[0]
-    learnt = Learnt.of(lesson(rows[0], 5, time[10_000]), rows, actors, time, scaler)
-    assert 4_000 <= learnt.cleared.sum() <= 5_000
+    training_labels = TrainingLabels.of(
+        label(rows[0], 5, time[10_000]), rows, actors, time, peer_baseline
+    )
+    assert 4_000 <= training_labels.cleared.sum() <= 5_000
 
 
 def test_a_side_without_verdicts_draws_nothing() -> None:
-    rows, actors, time, scaler = ordinary()
-    learnt = Learnt.of(np.zeros(0, LESSON), rows, actors, time, scaler)
-    assert learnt.hostile.share == 0.0 and not learnt.guilty.any()
-    assert len(learnt.hostile.drawn(500, np.random.default_rng(0))) == 0
-    assert isinstance(learnt.harmless, Side)
+    rows, actors, time, peer_baseline = ordinary()
+    training_labels = TrainingLabels.of(np.zeros(0, LABEL), rows, actors, time, peer_baseline)
+    assert training_labels.hostile.share == 0.0 and not training_labels.guilty.any()
+    assert len(training_labels.hostile.drawn(500, np.random.default_rng(0))) == 0
+    assert isinstance(training_labels.harmless, Side)
 
 
 # --- in a training ------------------------------------------------------------------------------
@@ -195,17 +213,17 @@ def judged(team: Fitted, logs: list[dict[str, Any]], hostile: bool) -> tuple[Any
     seen = observe(team.memory, history, remember=False)
     worst = int(np.argmax(team.model.evidence(seen.rows)))
     user = int(actor_keys(history)[worst])
-    return lesson(seen.rows[worst], user, history.time[worst], hostile), seen.rows[worst]
+    return label(seen.rows[worst], user, history.time[worst], hostile), seen.rows[worst]
 
 
 def log_odds(model: Model, row: Any) -> float:
-    assert model.ranker is not None
-    return float(model.ranker.log_odds(row[None])[0])
+    assert model.classifier is not None
+    return float(model.classifier.log_odds(row[None])[0])
 
 
 def test_a_training_moves_a_confirmed_attack_up(team: Fitted, logs: list[dict[str, Any]]) -> None:
     verdict, row = judged(team, logs, hostile=True)
-    taught = fit(columns(logs), OPTIONS, lessons=verdict).model
+    taught = fit(columns(logs), OPTIONS, labels=verdict).model
     assert log_odds(taught, row) > log_odds(team.model, row)
 
 
@@ -214,35 +232,35 @@ def test_a_training_moves_a_false_positive_down_beside_confirmed_attacks(
 ) -> None:
     _, row = judged(team, logs, hostile=False)
     attacks = [confirmed(one, i % 4) for i, one in enumerate(unlike(40))]
-    harmless = [lesson(row + 1e-3 * i, STRANGER + 9) for i in range(10)]
-    before = fit(columns(logs), OPTIONS, lessons=np.concatenate(attacks)).model
-    after = fit(columns(logs), OPTIONS, lessons=np.concatenate([*attacks, *harmless])).model
+    harmless = [label(row + 1e-3 * i, STRANGER + 9) for i in range(10)]
+    before = fit(columns(logs), OPTIONS, labels=np.concatenate(attacks)).model
+    after = fit(columns(logs), OPTIONS, labels=np.concatenate([*attacks, *harmless])).model
     assert log_odds(after, row) < log_odds(before, row) - 0.5
 
 
 def test_without_verdicts_a_training_is_the_same_as_ever(
     team: Fitted, logs: list[dict[str, Any]]
 ) -> None:
-    again = fit(columns(logs), OPTIONS, lessons=np.zeros(0, LESSON)).model
+    again = fit(columns(logs), OPTIONS, labels=np.zeros(0, LABEL)).model
     rows = np.random.default_rng(0).normal(2.0, 2.0, (50, WIDTH)).astype(np.float32)
     assert np.array_equal(again.evidence(rows), team.model.evidence(rows))
-    assert again.learnt_until == -np.inf
+    assert again.labels_until == -np.inf
 
 
-def votes(model: Model, lessons: Any) -> list[float]:
+def votes(model: Model, labels: Any) -> list[float]:
     """When the lessons that vote were given."""
-    rows = Feedback.of(model, lessons).votes.columns.T
-    return [float(one["given"]) for one in lessons if (one["row"] == rows).all(axis=1).any()]
+    rows = Feedback.of(model, labels).votes.columns.T
+    return [float(one["given"]) for one in labels if (one["row"] == rows).all(axis=1).any()]
 
 
 def test_a_true_positive_that_was_learnt_votes_no_more_and_a_later_one_does(
     team: Fitted, logs: list[dict[str, Any]]
 ) -> None:
     verdict, row = judged(team, logs, hostile=True)
-    taught = fit(columns(logs), OPTIONS, lessons=verdict).model
-    assert taught.learnt_until == 1.0
+    taught = fit(columns(logs), OPTIONS, labels=verdict).model
+    assert taught.labels_until == 1.0
     assert votes(taught, verdict) == []
-    later = lesson(row + 0.1, 5, hostile=True)
+    later = label(row + 0.1, 5, hostile=True)
     later["given"] = 2.0
     both = np.concatenate([verdict, later])
     assert votes(taught, both) == [2.0] and len(Feedback.of(taught, both).own.rows) == 2
@@ -252,10 +270,12 @@ def test_a_false_positive_that_was_learnt_still_votes(
     team: Fitted, logs: list[dict[str, Any]]
 ) -> None:
     verdict, row = judged(team, logs, hostile=False)
-    taught = fit(columns(logs), OPTIONS, lessons=verdict).model
+    taught = fit(columns(logs), OPTIONS, labels=verdict).model
     assert votes(taught, verdict) == [1.0]
-    heard = Feedback.of(taught, verdict).heard(np.array([9.0]), row[None], np.array([99], "u8"))
-    assert heard[0] < 9.0
+    adjusted = Feedback.of(taught, verdict).adjusted(
+        np.array([9.0]), row[None], np.array([99], "u8")
+    )
+    assert adjusted[0] < 9.0
 
 
 def test_a_false_positive_falls_silent_beside_a_true_positive_that_was_learnt(
@@ -263,12 +283,12 @@ def test_a_false_positive_falls_silent_beside_a_true_positive_that_was_learnt(
 ) -> None:
     """Else the training would side with the one, and the votes with the other."""
     attack, row = judged(team, logs, hostile=True)
-    near, far = lesson(row + 1e-3, 5), lesson(unlike(1)[0], int(attack["user"][0]))
+    near, far = label(row + 1e-3, 5), label(unlike(1)[0], int(attack["user"][0]))
     verdicts = np.concatenate([near, far, attack])
-    taught = fit(columns(logs), OPTIONS, lessons=verdicts).model
-    heard = Feedback.of(taught, verdicts).votes
-    assert np.array_equal(heard.columns.T, far["row"])
-    assert heard.voice.tolist() == [0.5]  # the other half is the true positive's
+    taught = fit(columns(logs), OPTIONS, labels=verdicts).model
+    adjusted = Feedback.of(taught, verdicts).votes
+    assert np.array_equal(adjusted.columns.T, far["row"])
+    assert adjusted.weight_of_user.tolist() == [0.5]  # the other half is the true positive's
 
 
 def test_a_team_whose_every_log_was_judged_an_attack_can_still_train() -> None:
@@ -277,6 +297,6 @@ def test_a_team_whose_every_log_was_judged_an_attack_can_still_train() -> None:
     seen = observe(fit(history, OPTIONS).memory, history, remember=False)
     user = int(actor_keys(history)[0])
     verdicts = [
-        lesson(seen.rows[i], user, float(history.time[i]), hostile=True) for i in range(0, 300, 15)
+        label(seen.rows[i], user, float(history.time[i]), hostile=True) for i in range(0, 300, 15)
     ]
-    assert fit(history, OPTIONS, lessons=np.concatenate(verdicts)).model.learnt_until <= 1.0
+    assert fit(history, OPTIONS, labels=np.concatenate(verdicts)).model.labels_until <= 1.0

@@ -18,11 +18,11 @@ import numpy as np
 import pytest
 
 from api_anomaly.detector import Fitted
-from api_anomaly.feedback.labels import LESSON, lessons_of
-from api_anomaly.runtime.recent_anomalies import Anomalies
+from api_anomaly.feedback.labels import LABEL, labels_of
+from api_anomaly.runtime.recent_anomalies import RecentAnomalies
 from api_anomaly.telemetry.journal import Journal
-from api_anomaly.http.feedback_body import JudgedReader
-from api_anomaly.runtime.label_store import LessonBook
+from api_anomaly.http.feedback_body import FeedbackReader
+from api_anomaly.runtime.label_store import LabelStore
 from api_anomaly.http.problems import BatchTooLarge
 from api_anomaly.storage.label_file import FeedbackFile, Kept
 from api_anomaly.storage.keys import SigningKeys
@@ -70,35 +70,35 @@ def journal(tmp_path: Path) -> Any:
 @pytest.fixture()
 def book(
     tmp_path: Path, keys: SigningKeys, journal: Journal, clock: Clock
-) -> Callable[..., LessonBook]:
+) -> Callable[..., LabelStore]:
     """A book over one file, as often as one likes."""
 
-    def opened(most: int = 100, file: FeedbackFile | None = None) -> LessonBook:
+    def opened(most: int = 100, file: FeedbackFile | None = None) -> LabelStore:
         kept = file or FeedbackFile(tmp_path / "feedback", keys)
-        return LessonBook(kept, 90.0, most, journal, clock)
+        return LabelStore(kept, 90.0, most, journal, clock)
 
     return opened
 
 
-def lessons(*users: int, given: float, hostile: bool = False) -> Any:
+def labels(*users: int, given: float, hostile: bool = False) -> Any:
     """A lesson about each user."""
-    rows = np.arange(len(users))[:, None] + np.zeros(LESSON["row"].shape, np.float32)
+    rows = np.arange(len(users))[:, None] + np.zeros(LABEL["row"].shape, np.float32)
     keys = np.repeat(np.array(users, np.uint64)[:, None], 3, axis=1)
-    made = lessons_of(rows.astype(np.float32), keys, np.array(users, np.float64))
+    made = labels_of(rows.astype(np.float32), keys, np.array(users, np.float64))
     made["given"], made["hostile"] = given, hostile
     return made
 
 
 @in_a_loop
 async def test_lessons_expire_without_a_call_of_feedback(
-    book: Callable[..., LessonBook], clock: Clock, fitted: Fitted
+    book: Callable[..., LabelStore], clock: Clock, fitted: Fitted
 ) -> None:
     mine = book()
     await mine.open()
     assert await mine.feedback_for(fitted.model) is None and not mine.stale
-    await mine.add(lessons(1, 2, given=clock.now))
+    await mine.add(labels(1, 2, given=clock.now))
     clock.now += 60 * DAY
-    await mine.add(lessons(3, given=clock.now, hostile=True))
+    await mine.add(labels(3, given=clock.now, hostile=True))
     assert (await mine.feedback_for(fitted.model)) is not None and not mine.stale
     assert mine.counted()[:3] == (2, 1, 0)
     clock.now += 31 * DAY
@@ -112,13 +112,13 @@ async def test_lessons_expire_without_a_call_of_feedback(
 
 @in_a_loop
 async def test_lessons_of_other_behaviours_are_kept_and_do_not_count(
-    book: Callable[..., LessonBook], clock: Clock, tmp_path: Path, keys: SigningKeys
+    book: Callable[..., LabelStore], clock: Clock, tmp_path: Path, keys: SigningKeys
 ) -> None:
     other = np.zeros(3, [("anomaly", "S24"), ("given", "f8"), ("row", "f4", (7,))])
     FeedbackFile(tmp_path / "feedback", keys).append([Kept("another release's", other)])
     mine = book()
     await mine.open()
-    await mine.add(lessons(1, given=clock.now))
+    await mine.add(labels(1, given=clock.now))
     again = book()
     await again.open()
     assert (again.counted().false_positives, again.counted().other) == (1, 3)
@@ -126,26 +126,26 @@ async def test_lessons_of_other_behaviours_are_kept_and_do_not_count(
 
 @in_a_loop
 async def test_an_older_key_can_go_after_a_start_with_both(
-    tmp_path: Path, book: Callable[..., LessonBook], clock: Clock
+    tmp_path: Path, book: Callable[..., LabelStore], clock: Clock
 ) -> None:
     path, old, new = tmp_path / "feedback", "an old key of the tests", "a new key of the tests"
     for names in ([old], [new, old], [new]):
         mine = book(file=FeedbackFile(path, SigningKeys(names)))
         await mine.open()
         if names == [old]:
-            await mine.add(lessons(1, 2, given=clock.now))
+            await mine.add(labels(1, 2, given=clock.now))
         assert mine.active()["user"].tolist() == [1, 2]
 
 
 @in_a_loop
 async def test_the_file_is_tidied_when_most_of_it_does_not_count(
-    book: Callable[..., LessonBook], clock: Clock, tmp_path: Path
+    book: Callable[..., LabelStore], clock: Clock, tmp_path: Path
 ) -> None:
     mine = book(most=4)
     await mine.open()
     for user in range(9):
-        await mine.add(lessons(user, given=clock.now + user))
-    assert (tmp_path / "feedback").stat().st_size < 9 * LESSON.itemsize
+        await mine.add(labels(user, given=clock.now + user))
+    assert (tmp_path / "feedback").stat().st_size < 9 * LABEL.itemsize
     again = book(most=4)
     await again.open()
     assert again.active()["user"].tolist() == [5, 6, 7, 8]
@@ -154,11 +154,11 @@ async def test_the_file_is_tidied_when_most_of_it_does_not_count(
 
 @in_a_loop
 async def test_a_damaged_end_is_told_and_costs_no_more_than_itself(
-    book: Callable[..., LessonBook], clock: Clock, tmp_path: Path
+    book: Callable[..., LabelStore], clock: Clock, tmp_path: Path
 ) -> None:
     mine = book()
     await mine.open()
-    await mine.add(lessons(1, given=clock.now))
+    await mine.add(labels(1, given=clock.now))
     with (tmp_path / "feedback").open("ab") as file:
         file.write(b"half a rec")
     again = book()
@@ -170,7 +170,7 @@ async def test_a_damaged_end_is_told_and_costs_no_more_than_itself(
 
 @in_a_loop
 async def test_a_file_that_cannot_be_read_leaves_a_service_without_lessons(
-    book: Callable[..., LessonBook], tmp_path: Path
+    book: Callable[..., LabelStore], tmp_path: Path
 ) -> None:
     (tmp_path / "feedback").mkdir()
     mine = book()
@@ -180,8 +180,8 @@ async def test_a_file_that_cannot_be_read_leaves_a_service_without_lessons(
 
 
 def test_the_anomalies_returned_longest_ago_make_room() -> None:
-    known = Anomalies(4)
-    rows = lessons(*range(6), given=0.0)
+    known = RecentAnomalies(4)
+    rows = labels(*range(6), given=0.0)
     known.add(rows[:3])
     known.add(rows[:1])
     known.add(rows[3:5])
@@ -192,10 +192,10 @@ def test_the_anomalies_returned_longest_ago_make_room() -> None:
     known.add(rows)
     assert known.find(names)[1] == [0, 1] and len(known) == 4
     assert known.kept()["user"].tolist() == [2, 3, 4, 5]
-    again = Anomalies(3)
+    again = RecentAnomalies(3)
     again.add(known.kept())
     assert again.kept()["user"].tolist() == [3, 4, 5]
-    assert len(Anomalies(3).kept()) == 0
+    assert len(RecentAnomalies(3).kept()) == 0
 
 
 def test_a_verdict_that_cannot_be_stored_is_refused_and_not_in_force(
@@ -295,4 +295,4 @@ class living:
 
 def test_a_million_values_that_are_no_verdicts_are_refused_before_they_are_parsed() -> None:
     with pytest.raises(BatchTooLarge, match="more values"):
-        JudgedReader(1_000).read(b'{"items": [' + b"0," * 1_000_000 + b"0]}")
+        FeedbackReader(1_000).read(b'{"items": [' + b"0," * 1_000_000 + b"0]}")

@@ -6,7 +6,7 @@ from pathlib import Path
 import numba
 import pytest
 
-from api_anomaly.runtime.free_memory import clean, give_back
+from api_anomaly.runtime.free_memory import normalize, give_back
 
 
 def compiler_kilobytes() -> int:
@@ -36,7 +36,7 @@ def mapping(rights: str, name: str = "/x/libllvmlite.so", anonymous: int = 0, sw
 @pytest.mark.parametrize("rights", ["r-xp", "r--p"])
 def test_only_what_the_file_still_holds_is_given_back(rights: str) -> None:
     found = [(0x7F0000001000, 0x2000)]
-    assert clean(mapping(rights).encode()) == found
+    assert normalize(mapping(rights).encode()) == found
     for kept in (
         mapping(rights, anonymous=4),
         mapping(rights, swap=1_792),
@@ -44,10 +44,10 @@ def test_only_what_the_file_still_holds_is_given_back(rights: str) -> None:
         mapping(rights, "/x/libpython.so"),
         mapping(rights).replace("Swap:", "Other:"),
     ):
-        assert clean(kept.encode()) == []
-        assert clean((kept + mapping(rights)).encode()) == found
+        assert normalize(kept.encode()) == []
+        assert normalize((kept + mapping(rights)).encode()) == found
 
 
 def test_names_that_are_no_text_do_no_harm() -> None:
     strange = mapping("r-xp", "/tmp/caf").encode().replace(b"caf", b"caf\xe9")
-    assert clean(strange + mapping("r-xp").encode()) == [(0x7F0000001000, 0x2000)]
+    assert normalize(strange + mapping("r-xp").encode()) == [(0x7F0000001000, 0x2000)]

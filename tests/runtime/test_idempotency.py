@@ -7,7 +7,7 @@ import pytest
 
 from api_anomaly.errors import ModelNotTrained
 from api_anomaly.http.problems import IdempotencyKeyInvalid, IdempotencyKeyReused
-from api_anomaly.runtime.idempotency import Retries, retry_key
+from api_anomaly.runtime.idempotency import IdempotencyStore, retry_key
 
 Make = Callable[[], Awaitable[bytes]]
 
@@ -33,7 +33,7 @@ def run(test: Coroutine[None, None, None]) -> None:
 
 def test_a_retry_gets_the_first_answer_and_another_key_its_own() -> None:
     async def test() -> None:
-        retries, make = Retries(10, 60), Counting()
+        retries, make = IdempotencyStore(10, 60), Counting()
         assert await retries.answer(b"a", b"body", make) == (b"answer 1", False)
         assert await retries.answer(b"a", b"body", make) == (b"answer 1", True)
         assert await retries.answer(b"b", b"body", make) == (b"answer 2", False)
@@ -43,7 +43,7 @@ def test_a_retry_gets_the_first_answer_and_another_key_its_own() -> None:
 
 def test_a_retry_that_comes_while_the_first_runs_waits_for_its_answer() -> None:
     async def test() -> None:
-        retries, make = Retries(10, 60), Counting()
+        retries, make = IdempotencyStore(10, 60), Counting()
         make.gate.clear()
         asked = [asyncio.create_task(retries.answer(b"a", b"body", make)) for _ in range(5)]
         await asyncio.wait(asked, timeout=0)
@@ -60,7 +60,7 @@ def test_a_retry_that_comes_while_the_first_runs_waits_for_its_answer() -> None:
 @pytest.mark.parametrize("running", [True, False])
 def test_the_same_key_with_another_body_is_refused(running: bool) -> None:
     async def test() -> None:
-        retries, make = Retries(10, 60), Counting()
+        retries, make = IdempotencyStore(10, 60), Counting()
         if running:
             make.gate.clear()
         first = asyncio.create_task(retries.answer(b"a", b"body", make))
@@ -75,7 +75,7 @@ def test_the_same_key_with_another_body_is_refused(running: bool) -> None:
 
 def test_a_failure_reaches_all_who_wait_and_is_then_forgotten() -> None:
     async def test() -> None:
-        retries, make, gate = Retries(10, 60), Counting(), asyncio.Event()
+        retries, make, gate = IdempotencyStore(10, 60), Counting(), asyncio.Event()
 
         async def fail() -> bytes:
             await gate.wait()
@@ -93,7 +93,7 @@ def test_a_failure_reaches_all_who_wait_and_is_then_forgotten() -> None:
 
 def test_a_cancelled_first_request_leaves_the_key_free() -> None:
     async def test() -> None:
-        retries, make = Retries(10, 60), Counting()
+        retries, make = IdempotencyStore(10, 60), Counting()
         make.gate.clear()
         first = asyncio.create_task(retries.answer(b"a", b"body", make))
         await asyncio.wait([first], timeout=0)
@@ -107,7 +107,7 @@ def test_a_cancelled_first_request_leaves_the_key_free() -> None:
 
 def test_a_waiter_that_gives_up_does_not_take_the_answer_from_the_others() -> None:
     async def test() -> None:
-        retries, make = Retries(10, 60), Counting()
+        retries, make = IdempotencyStore(10, 60), Counting()
         make.gate.clear()
         asked = [asyncio.create_task(retries.answer(b"a", b"body", make)) for _ in range(3)]
         await asyncio.wait(asked, timeout=0)
@@ -122,16 +122,16 @@ def test_a_waiter_that_gives_up_does_not_take_the_answer_from_the_others() -> No
 def test_answers_are_bounded_in_number_time_and_bytes() -> None:
     async def test() -> None:
         make = Counting()
-        few = Retries(keys=2, seconds=60)
+        few = IdempotencyStore(keys=2, seconds=60)
         for key in (b"a", b"b", b"c"):
             await few.answer(key, b"body", make)
         assert len(few) == 2
         assert (await few.answer(b"c", b"body", make))[1]
         assert not (await few.answer(b"a", b"body", make))[1]
-        short = Retries(keys=2, seconds=1e-9)
+        short = IdempotencyStore(keys=2, seconds=1e-9)
         await short.answer(b"a", b"body", make)
         assert not (await short.answer(b"a", b"another body", make))[1]
-        small = Retries(keys=100, seconds=60, most_bytes=20)
+        small = IdempotencyStore(keys=100, seconds=60, most_bytes=20)
         for key in (b"a", b"b", b"c"):
             await small.answer(key, b"body", make)
         assert len(small) == 2
@@ -141,7 +141,7 @@ def test_answers_are_bounded_in_number_time_and_bytes() -> None:
 
 def test_the_newest_answer_stays_however_large() -> None:
     async def test() -> None:
-        retries, make = Retries(keys=100, seconds=60, most_bytes=1), Counting()
+        retries, make = IdempotencyStore(keys=100, seconds=60, most_bytes=1), Counting()
         await retries.answer(b"a", b"body", make)
         assert (await retries.answer(b"a", b"body", make))[1]
 
@@ -150,7 +150,7 @@ def test_the_newest_answer_stays_however_large() -> None:
 
 def test_a_large_body_is_told_apart_too() -> None:
     async def test() -> None:
-        retries, make = Retries(10, 60), Counting()
+        retries, make = IdempotencyStore(10, 60), Counting()
         body = b"x" * 1_000_000
         await retries.answer(b"a", body, make)
         assert (await retries.answer(b"a", body, make))[1]

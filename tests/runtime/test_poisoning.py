@@ -33,13 +33,13 @@ def day() -> list[Log]:
     return logs[: TRAINED + JUDGED]
 
 
-def learnt(logs: list[Log]) -> Fitted:
+def training_labels(logs: list[Log]) -> Fitted:
     return fit(columns(logs), FitOptions(trees=50, memory_entities=20_000, alert_budget=0.01))
 
 
 @pytest.fixture(scope="module")
-def clean(day: list[Log]) -> Fitted:
-    return learnt(day[:TRAINED])
+def baseline(day: list[Log]) -> Fitted:
+    return training_labels(day[:TRAINED])
 
 
 def flood(day: list[Log], count: int, seed: int = 1) -> list[Log]:
@@ -61,20 +61,20 @@ def judged(fitted: Fitted, logs: list[Log]) -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.mark.slow
-def test_a_flood_in_the_training_moves_others_little(day: list[Log], clean: Fitted) -> None:
+def test_a_flood_in_the_training_moves_others_little(day: list[Log], baseline: Fitted) -> None:
     """A fifth of the history is one hostile actor's."""
     history = sorted(
         day[:TRAINED] + flood(day[:TRAINED], TRAINED // 4), key=lambda log: str(log["timestamp"])
     )
-    poisoned = learnt(history)
+    poisoned = training_labels(history)
     others = day[TRAINED:]
-    before, flagged = judged(clean, others)
+    before, flagged = judged(baseline, others)
     after, flagged_after = judged(poisoned, others)
-    moved = abs(poisoned.model.threshold - clean.model.threshold)
+    moved = abs(poisoned.model.threshold - baseline.model.threshold)
     shift = np.median(np.abs(after - before))
     print(
-        f"\nthreshold {clean.model.threshold:.4f} -> {poisoned.model.threshold:.4f}; scores of the"
-        f" others moved by {shift:.4f} in the median; flagged {flagged.sum()} ->"
+        f"\nthreshold {baseline.model.threshold:.4f} -> {poisoned.model.threshold:.4f}; scores"
+        f" of the others moved by {shift:.4f} in the median; flagged {flagged.sum()} ->"
         f" {flagged_after.sum()} of {len(others)}"
     )
     assert moved < 0.05
@@ -84,13 +84,17 @@ def test_a_flood_in_the_training_moves_others_little(day: list[Log], clean: Fitt
 
 @pytest.mark.slow
 def test_a_flood_of_detect_moves_neither_model_nor_threshold_and_others_little(
-    day: list[Log], clean: Fitted
+    day: list[Log], baseline: Fitted
 ) -> None:
     """Five logs of the flooder for each of the others', between the training and what is judged."""
     others = day[TRAINED:]
-    before, flagged = judged(clean, others)
-    memory = clean.memory.copy() if hasattr(clean.memory, "copy") else learnt(day[:TRAINED]).memory
-    detector = Detector(clean.model, memory)
+    before, flagged = judged(baseline, others)
+    memory = (
+        baseline.memory.copy()
+        if hasattr(baseline.memory, "copy")
+        else training_labels(day[:TRAINED]).memory
+    )
+    detector = Detector(baseline.model, memory)
     threshold = detector.model.threshold
     detector.observe(columns(flood(day[TRAINED - 500 : TRAINED], 5 * JUDGED)))
     assert detector.model.threshold == threshold
@@ -107,18 +111,18 @@ def test_a_flood_of_detect_moves_neither_model_nor_threshold_and_others_little(
 
 
 @pytest.mark.slow
-def test_duplicated_and_late_logs_distort_little(day: list[Log], clean: Fitted) -> None:
+def test_duplicated_and_late_logs_distort_little(day: list[Log], baseline: Fitted) -> None:
     """A shipper that sends one log in twenty twice, and one whose logs arrive up to five seconds
     out of order."""
     others = day[TRAINED:]
-    before, flagged = judged(clean, others)
+    before, flagged = judged(baseline, others)
     chance = random.Random(5)
     twice = [place for place in range(len(others)) for _ in range(2 if place % 20 == 0 else 1)]
     late = sorted(
         range(len(others)), key=lambda place: _seconds(others[place]) + chance.uniform(0, 5)
     )
     for title, order in (("5 % twice", twice), ("up to 5 s late", late)):
-        scores, flags = judged(clean, [others[place] for place in order])
+        scores, flags = judged(baseline, [others[place] for place in order])
         first = {place: number for number, place in reversed(list(enumerate(order)))}
         places = [first[place] for place in range(len(others))]
         shift = np.abs(scores[places] - before)

@@ -8,23 +8,23 @@ from typing import Any
 
 import pytest
 
-from api_anomaly.runtime.threads import Hands
+from api_anomaly.runtime.threads import ThreadExecutor
 
 
 @pytest.fixture(params=[0, 1, 3])
-def hands(request: pytest.FixtureRequest) -> Iterator[Hands]:
+def executor(request: pytest.FixtureRequest) -> Iterator[ThreadExecutor]:
     with ThreadPoolExecutor(max(1, request.param)) as executor:
-        yield Hands(executor, request.param)
+        yield ThreadExecutor(executor, request.param)
 
 
-def test_results_are_in_the_order_of_the_tasks(hands: Hands) -> None:
-    assert hands([partial(pow, number, 2) for number in range(50)]) == [n * n for n in range(50)]
-    assert hands([]) == []
+def test_results_are_in_the_order_of_the_tasks(executor: ThreadExecutor) -> None:
+    assert executor([partial(pow, number, 2) for number in range(50)]) == [n * n for n in range(50)]
+    assert executor([]) == []
 
 
-def test_a_task_may_ask_for_hands_in_turn(hands: Hands) -> None:
+def test_a_task_may_ask_for_hands_in_turn(executor: ThreadExecutor) -> None:
     def tree(depth: int) -> int:
-        return 1 if depth == 0 else sum(hands([partial(tree, depth - 1)] * 3))
+        return 1 if depth == 0 else sum(executor([partial(tree, depth - 1)] * 3))
 
     assert tree(5) == 3**5
 
@@ -37,17 +37,19 @@ def test_two_hands_work_at_once_and_the_first_task_is_the_callers() -> None:
         return current_thread().name
 
     with ThreadPoolExecutor(1) as executor:
-        mine, helpers = Hands(executor, 1)([who, who])
+        mine, helpers = ThreadExecutor(executor, 1)([who, who])
     assert mine == current_thread().name != helpers
 
 
 @pytest.mark.parametrize("place", [0, 1, 9])
-def test_what_a_task_raises_is_raised_when_all_hands_rest(hands: Hands, place: int) -> None:
+def test_what_a_task_raises_is_raised_when_all_hands_rest(
+    executor: ThreadExecutor, place: int
+) -> None:
     def broken() -> Any:
         raise ValueError("broken")
 
     tasks: list[Callable[[], Any]] = [int] * 10
     tasks[place] = broken
     with pytest.raises(ValueError, match="broken"):
-        hands(tasks)
-    assert hands([int]) == [0]
+        executor(tasks)
+    assert executor([int]) == [0]

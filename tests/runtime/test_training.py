@@ -13,11 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api_anomaly.logs.columns import Columns
-from api_anomaly.detector import Detector, TrainingFacts, Verdicts
+from api_anomaly.detector import Detector, TrainingFacts, Detections
 from api_anomaly.errors import ModelNotTrained, StorageFailed, TooFewLogs, TrainingInProgress
 from api_anomaly.http.app import create_app, lifespan_of
 from api_anomaly.logs.decode import History
-from api_anomaly.runtime.state import Parts
+from api_anomaly.runtime.state import AppState
 from api_anomaly.settings import Settings
 from api_anomaly.runtime.training import quality_of
 
@@ -77,7 +77,7 @@ def test_quality_agrees_with_counting_by_hand(rows: list[tuple[float | None, boo
     assert measured.recall == (hits / attacks if attacks else None)
 
 
-Test = Callable[[Parts], Awaitable[None]]
+Test = Callable[[AppState], Awaitable[None]]
 
 
 @pytest.fixture()
@@ -94,7 +94,7 @@ def with_parts(tmp_path: Path) -> Callable[[Test], None]:
     )
 
     @asynccontextmanager
-    async def started() -> AsyncIterator[Parts]:
+    async def started() -> AsyncIterator[AppState]:
         async with lifespan_of(chosen)(create_app(chosen)) as state:
             yield state["parts"]
 
@@ -114,7 +114,7 @@ def history(logs, columns) -> Callable[[int], History]:
 
 
 def test_a_second_training_is_refused_while_one_runs(with_parts, history) -> None:
-    async def test(parts: Parts) -> None:
+    async def test(parts: AppState) -> None:
         async with parts.serving.lock:  # the first cannot end before this block does
             first = asyncio.create_task(parts.training.run(history(100)))
             await asyncio.wait([first], timeout=0)
@@ -129,7 +129,7 @@ def test_a_second_training_is_refused_while_one_runs(with_parts, history) -> Non
 
 
 def test_a_failed_training_leaves_the_served_model(with_parts, history) -> None:
-    async def test(parts: Parts) -> None:
+    async def test(parts: AppState) -> None:
         version = (await parts.training.run(history(100))).version
         with pytest.raises(TooFewLogs):
             await parts.training.run(history(9))
@@ -144,7 +144,7 @@ def test_a_failed_training_leaves_the_served_model(with_parts, history) -> None:
 
 
 def test_a_model_that_cannot_be_stored_is_not_served(with_parts, history, tmp_path: Path) -> None:
-    async def test(parts: Parts) -> None:
+    async def test(parts: AppState) -> None:
         (tmp_path / "models" / "versions").write_text("a file where the folder should be")
         with pytest.raises(StorageFailed):
             await parts.training.run(history(100))
@@ -160,7 +160,7 @@ def test_a_model_that_cannot_be_stored_is_not_served(with_parts, history, tmp_pa
 def test_what_was_seen_since_the_history_is_still_remembered_after_training(
     with_parts, history, logs, columns
 ) -> None:
-    async def test(parts: Parts) -> None:
+    async def test(parts: AppState) -> None:
         await parts.training.run(history(100))
         before = parts.serving.model().detector.memory.entities["actors"]
         late = logs(5, start=1_700_900_000.0)
@@ -176,14 +176,14 @@ def test_what_was_seen_since_the_history_is_still_remembered_after_training(
 def test_small_and_large_batches_at_once_are_all_remembered(
     with_parts, history, logs, columns
 ) -> None:
-    async def test(parts: Parts) -> None:
+    async def test(parts: AppState) -> None:
         await parts.training.run(history(100))
         sizes = [1, 400, 16, 17, 1, 900, 3]
         batches = [columns(logs(size, seed=size)) for size in sizes]
-        observed = await asyncio.gather(
+        extraction = await asyncio.gather(
             *(parts.serving.observe(batch, None, True) for batch in batches)
         )
-        assert [len(verdicts.scores) for _, verdicts in observed] == sizes
+        assert [len(verdicts.scores) for _, verdicts in extraction] == sizes
 
     with_parts(test)
 
@@ -194,13 +194,13 @@ def test_a_cancelled_large_batch_is_finished_before_the_next_one_begins(
     finished: list[int] = []
     cancelled, judge = threading.Event(), Detector.observe
 
-    def held(detector: Detector, batch: Columns, *rest: Any) -> Verdicts:
+    def held(detector: Detector, batch: Columns, *rest: Any) -> Detections:
         assert len(batch) == 1 or cancelled.wait(60)
         verdicts = judge(detector, batch, *rest)
         finished.append(len(batch))
         return verdicts
 
-    async def test(parts: Parts) -> None:
+    async def test(parts: AppState) -> None:
         await parts.training.run(history(100))
         monkeypatch.setattr(Detector, "observe", held)
         large = asyncio.create_task(parts.serving.observe(columns(logs(1_000)), None, True))
@@ -218,7 +218,7 @@ def test_a_cancelled_large_batch_is_finished_before_the_next_one_begins(
 def test_a_stop_while_a_snapshot_is_written_keeps_the_memory_once_more(
     with_parts, history, logs, columns, tmp_path: Path
 ) -> None:
-    async def test(parts: Parts) -> None:
+    async def test(parts: AppState) -> None:
         await parts.training.run(history(100))  # wants a snapshot, which begins now
         async with parts.serving.lock:
             await asyncio.wait([asyncio.create_task(asyncio.sleep(0))])
@@ -233,7 +233,7 @@ def test_a_stop_while_a_snapshot_is_written_keeps_the_memory_once_more(
         log |= {"user_id": f"stranger-{number}", "ip_address": None}
     with_parts(test)
 
-    async def again(parts: Parts) -> None:
+    async def again(parts: AppState) -> None:
         assert parts.serving.model().detector.memory.entities == remembered[0]
 
     with_parts(again)

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from api_anomaly.errors import StorageFailed
-from api_anomaly.runtime.idempotency import Retries, owned_key
+from api_anomaly.runtime.idempotency import IdempotencyStore, owned_key
 from api_anomaly.storage.answers import Kept, KeptAnswers
 from api_anomaly.storage.keys import SigningKeys
 from tests.support.paths import ROOT
@@ -179,7 +179,7 @@ def test_a_disk_that_fails_costs_no_caller_an_answer_and_is_told(
     path = tmp_path / "models" / "answers.db"
 
     async def test() -> None:
-        retries = Retries(10, 600, kept=KeptAnswers(path, keys, 1_000), failed=told.append)
+        retries = IdempotencyStore(10, 600, kept=KeptAnswers(path, keys, 1_000), failed=told.append)
         await retries.load()
         made = 0
 
@@ -199,7 +199,7 @@ def test_a_disk_that_fails_costs_no_caller_an_answer_and_is_told(
 
 def test_a_retry_after_a_restart_gets_the_first_answer(file: Path, keys: SigningKeys) -> None:
     async def life(make_answer: bytes) -> tuple[bytes, bool]:
-        retries = Retries(10, 600, kept=KeptAnswers(file, keys, 10**6), failed=pytest.fail)
+        retries = IdempotencyStore(10, 600, kept=KeptAnswers(file, keys, 10**6), failed=pytest.fail)
         await retries.load()
 
         async def make() -> bytes:

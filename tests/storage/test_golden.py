@@ -12,15 +12,15 @@ from api_anomaly.detector import Detector
 from api_anomaly.features.memory import Memory
 from api_anomaly.errors import ModelIncompatible, ModelNotTrusted
 from api_anomaly.storage.keys import SigningKeys
-from api_anomaly.storage.models import Vault
+from api_anomaly.storage.models import ModelStore
 
 GOLDEN = Path(__file__).parent / "golden"
 KEY = "the key of the golden models"  # published: see golden/make.py
 RELEASES = sorted(path.name for path in GOLDEN.iterdir() if (path / "current").is_symlink())
 
 
-def vault(folder: Path, *keys: str) -> Vault:
-    return Vault(folder / "isolation_forest.pkl", folder / "scaler.pkl", SigningKeys(keys))
+def vault(folder: Path, *keys: str) -> ModelStore:
+    return ModelStore(folder / "isolation_forest.pkl", folder / "scaler.pkl", SigningKeys(keys))
 
 
 def test_there_is_one() -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from api_anomaly.detector import Fitted
 from api_anomaly.storage.keys import SigningKeys
 from api_anomaly.storage.manifest import Facts
-from api_anomaly.storage.models import Vault
+from api_anomaly.storage.models import ModelStore
 from tests.support.paths import ROOT
 
 KEY = "a signing key of the tests"
@@ -20,11 +20,12 @@ import pickle, sys
 from datetime import UTC, datetime
 from pathlib import Path
 from api_anomaly.storage.keys import SigningKeys
-from api_anomaly.storage.models import Vault
+from api_anomaly.storage.models import ModelStore
 
 folder = Path(sys.argv[1])
 model, facts = pickle.loads((folder / "given").read_bytes())
-vault = Vault(folder / "isolation_forest.pkl", folder / "scaler.pkl", SigningKeys([sys.argv[2]]), 2)
+vault = ModelStore(folder / "isolation_forest.pkl", folder / "scaler.pkl",
+SigningKeys([sys.argv[2]]), 2)
 while True:
     print(vault.save(model, facts, datetime.now(UTC)).version, flush=True)
 """
@@ -35,7 +36,9 @@ def test_a_kill_at_any_moment_of_a_save_leaves_a_model_that_loads(
     tmp_path: Path, fitted: Fitted, facts: Facts
 ) -> None:
     (tmp_path / "given").write_bytes(pickle.dumps((fitted.model, facts)))
-    vault = Vault(tmp_path / "isolation_forest.pkl", tmp_path / "scaler.pkl", SigningKeys([KEY]), 2)
+    vault = ModelStore(
+        tmp_path / "isolation_forest.pkl", tmp_path / "scaler.pkl", SigningKeys([KEY]), 2
+    )
     chance = random.Random(1)
     told = ""
     for _ in range(KILLS):

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from api_anomaly.feedback.labels import LESSON
+from api_anomaly.feedback.labels import LABEL
 from api_anomaly.errors import StorageFailed
 from api_anomaly.storage.label_file import FeedbackFile, Kept
 from api_anomaly.storage.keys import SigningKeys
@@ -28,14 +28,14 @@ MAGIC = b"api-anomaly feedback 1\n"
 
 def record(number: int, count: int = 2) -> Kept:
     """Lessons that can be told apart by their time."""
-    lessons = np.zeros(count, LESSON)
-    lessons["time"], lessons["hostile"] = number, number % 2
-    lessons["row"] = np.arange(count)[:, None] + number
-    return Kept("schema", lessons)
+    labels = np.zeros(count, LABEL)
+    labels["time"], labels["hostile"] = number, number % 2
+    labels["row"] = np.arange(count)[:, None] + number
+    return Kept("schema", labels)
 
 
 def times(kept: list[Kept]) -> list[float]:
-    return [float(each.lessons["time"][0]) for each in kept]
+    return [float(each.labels["time"][0]) for each in kept]
 
 
 @pytest.fixture()
@@ -51,8 +51,8 @@ def test_what_was_kept_comes_back_in_order(path: Path, keys: SigningKeys) -> Non
     again = FeedbackFile(path, keys)
     kept, damaged = again.read()
     assert times(kept) == [0, 1, 2] and not damaged
-    assert kept[2].schema == "schema" and kept[2].lessons.dtype == LESSON
-    assert np.array_equal(kept[2].lessons, record(2, 5).lessons)
+    assert kept[2].schema == "schema" and kept[2].labels.dtype == LABEL
+    assert np.array_equal(kept[2].labels, record(2, 5).labels)
     again.append([record(3)])
     assert times(FeedbackFile(path, keys).read()[0]) == [0, 1, 2, 3]
 
@@ -66,7 +66,7 @@ def test_lessons_of_another_layout_come_back_too(path: Path, keys: SigningKeys) 
     other = np.zeros(3, [("anomaly", "S24"), ("row", "f4", (7,))])
     FeedbackFile(path, keys).append([Kept("older", other)])
     (kept,), damaged = FeedbackFile(path, keys).read()
-    assert (kept.schema, kept.lessons.dtype, damaged) == ("older", other.dtype, False)
+    assert (kept.schema, kept.labels.dtype, damaged) == ("older", other.dtype, False)
 
 
 def test_all_can_be_replaced_in_one_step(path: Path, keys: SigningKeys) -> None:
@@ -240,16 +240,16 @@ WRITER = """
 import sys
 from pathlib import Path
 import numpy as np
-from api_anomaly.feedback.labels import LESSON
+from api_anomaly.feedback.labels import LABEL
 from api_anomaly.storage.label_file import FeedbackFile, Kept
 from api_anomaly.storage.keys import SigningKeys
 
 file = FeedbackFile(Path(sys.argv[1]), SigningKeys([sys.argv[2]]))
 number = sum(len(kept.lessons) for kept in file.read()[0])
 while True:
-    lessons = np.zeros(1, LESSON)
-    lessons["time"] = number
-    file.append([Kept("schema", lessons)])
+    labels = np.zeros(1, LABEL)
+    labels["time"] = number
+    file.append([Kept("schema", labels)])
     print(number, flush=True)
     number += 1
 """

@@ -25,7 +25,7 @@ from api_anomaly.errors import (
 from api_anomaly.storage.atomic_files import UNFINISHED
 from api_anomaly.storage.keys import SigningKeys
 from api_anomaly.storage.manifest import Facts, digest, read_manifest, write_manifest
-from api_anomaly.storage.models import Vault
+from api_anomaly.storage.models import ModelStore
 
 
 @pytest.fixture()
@@ -34,12 +34,12 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture()
-def vault(folder: Path, keys: SigningKeys) -> Vault:
-    return Vault(folder / "isolation_forest.pkl", folder / "scaler.pkl", keys, versions_kept=3)
+def vault(folder: Path, keys: SigningKeys) -> ModelStore:
+    return ModelStore(folder / "isolation_forest.pkl", folder / "scaler.pkl", keys, versions_kept=3)
 
 
 @pytest.fixture()
-def saved(vault: Vault, fitted: Fitted, facts: Facts, now: datetime) -> str:
+def saved(vault: ModelStore, fitted: Fitted, facts: Facts, now: datetime) -> str:
     return vault.save(fitted.model, facts, now).version
 
 
@@ -61,7 +61,7 @@ class Bomb:
 
 
 def test_a_kept_model_comes_back_with_its_facts_and_scores_the_same(
-    vault: Vault, fitted: Fitted, facts: Facts, now: datetime, logs, columns
+    vault: ModelStore, fitted: Fitted, facts: Facts, now: datetime, logs, columns
 ) -> None:
     kept = vault.save(fitted.model, facts, now)
     model, manifest = vault.load()
@@ -75,13 +75,13 @@ def test_a_kept_model_comes_back_with_its_facts_and_scores_the_same(
     assert model.threshold == fitted.model.threshold
 
 
-def test_no_model_on_disk_is_said_so(vault: Vault) -> None:
+def test_no_model_on_disk_is_said_so(vault: ModelStore) -> None:
     with pytest.raises(ModelNotFound):
         vault.load()
     assert vault.versions() == []
 
 
-def test_a_missing_scaler_is_a_missing_model(vault: Vault, folder: Path, saved: str) -> None:
+def test_a_missing_scaler_is_a_missing_model(vault: ModelStore, folder: Path, saved: str) -> None:
     (folder / "scaler.pkl").unlink()
     with pytest.raises(ModelNotFound):
         vault.load()
@@ -90,7 +90,7 @@ def test_a_missing_scaler_is_a_missing_model(vault: Vault, folder: Path, saved: 
 @pytest.mark.parametrize("name", ["isolation_forest.pkl", "scaler.pkl"])
 @pytest.mark.parametrize("damage", ["flipped", "truncated", "empty", "longer"])
 def test_a_changed_file_is_refused(
-    vault: Vault, folder: Path, saved: str, name: str, damage: str
+    vault: ModelStore, folder: Path, saved: str, name: str, damage: str
 ) -> None:
     data = (folder / name).read_bytes()
     middle = len(data) // 2
@@ -106,7 +106,7 @@ def test_a_changed_file_is_refused(
 
 
 def test_a_foreign_pickle_is_never_opened(
-    vault: Vault, folder: Path, saved: str, tmp_path: Path
+    vault: ModelStore, folder: Path, saved: str, tmp_path: Path
 ) -> None:
     trace = tmp_path / "opened"
     replace(folder / "isolation_forest.pkl", pickle.dumps(Bomb(trace)))
@@ -120,7 +120,7 @@ def test_a_foreign_pickle_is_never_opened(
 
 
 def test_a_foreign_file_in_place_of_the_link_is_refused_and_the_next_training_takes_its_place(
-    vault: Vault, folder: Path, saved: str, fitted: Fitted, facts: Facts, now: datetime
+    vault: ModelStore, folder: Path, saved: str, fitted: Fitted, facts: Facts, now: datetime
 ) -> None:
     (folder / "isolation_forest.pkl").unlink()
     (folder / "isolation_forest.pkl").write_bytes(b"not ours")
@@ -130,7 +130,7 @@ def test_a_foreign_file_in_place_of_the_link_is_refused_and_the_next_training_ta
     assert vault.load()[1].version == later.version
 
 
-def test_a_model_without_a_manifest_is_refused(vault: Vault, folder: Path, saved: str) -> None:
+def test_a_model_without_a_manifest_is_refused(vault: ModelStore, folder: Path, saved: str) -> None:
     (folder / "current" / "manifest.json").unlink()
     with pytest.raises(ModelNotTrusted, match="no manifest"):
         vault.load()
@@ -152,7 +152,7 @@ def test_a_model_without_a_manifest_is_refused(vault: Vault, folder: Path, saved
     ],
 )
 def test_a_manifest_of_garbage_is_refused(
-    vault: Vault, folder: Path, saved: str, manifest: bytes
+    vault: ModelStore, folder: Path, saved: str, manifest: bytes
 ) -> None:
     replace(folder / "current" / "manifest.json", manifest)
     with pytest.raises(ModelNotTrusted):
@@ -161,7 +161,7 @@ def test_a_manifest_of_garbage_is_refused(
 
 @pytest.mark.parametrize("field", ["version", "created", "feature_schema", "facts", "digests"])
 def test_a_changed_value_in_the_manifest_is_refused(
-    vault: Vault, folder: Path, saved: str, field: str
+    vault: ModelStore, folder: Path, saved: str, field: str
 ) -> None:
     path = folder / "current" / "manifest.json"
     signed = json.loads(path.read_bytes())
@@ -172,14 +172,14 @@ def test_a_changed_value_in_the_manifest_is_refused(
         vault.load()
 
 
-def test_a_human_may_reformat_the_manifest(vault: Vault, folder: Path, saved: str) -> None:
+def test_a_human_may_reformat_the_manifest(vault: ModelStore, folder: Path, saved: str) -> None:
     path = folder / "current" / "manifest.json"
     replace(path, json.dumps(json.loads(path.read_bytes())).encode())
     assert vault.load()[1].version == saved
 
 
 def test_another_installations_model_is_refused(folder: Path, saved: str) -> None:
-    other = Vault(
+    other = ModelStore(
         folder / "isolation_forest.pkl",
         folder / "scaler.pkl",
         SigningKeys(["a key of somebody else"]),
@@ -191,9 +191,9 @@ def test_another_installations_model_is_refused(folder: Path, saved: str) -> Non
 def test_a_signing_key_can_be_changed_in_steps(
     folder: Path, saved: str, fitted: Fitted, facts: Facts, now: datetime
 ) -> None:
-    def vault_with(*keys: str) -> Vault:
+    def vault_with(*keys: str) -> ModelStore:
         paths = folder / "isolation_forest.pkl", folder / "scaler.pkl"
-        return Vault(*paths, SigningKeys(keys))
+        return ModelStore(*paths, SigningKeys(keys))
 
     old, new = "a signing key of the tests", "a new signing key of the tests"
     both = vault_with(new, old)
@@ -205,7 +205,7 @@ def test_a_signing_key_can_be_changed_in_steps(
 
 
 def test_a_signed_model_of_another_format_is_incompatible_not_distrusted(
-    vault: Vault, folder: Path, saved: str, keys: SigningKeys
+    vault: ModelStore, folder: Path, saved: str, keys: SigningKeys
 ) -> None:
     path = folder / "current" / "manifest.json"
     manifest = read_manifest(path.read_bytes(), keys)
@@ -216,7 +216,7 @@ def test_a_signed_model_of_another_format_is_incompatible_not_distrusted(
 
 
 def test_a_signed_file_that_todays_libraries_cannot_read_is_incompatible(
-    vault: Vault, folder: Path, saved: str, keys: SigningKeys
+    vault: ModelStore, folder: Path, saved: str, keys: SigningKeys
 ) -> None:
     broken = b"\x80\x05cno_such_module\nThing\n."
     path = folder / "current" / "manifest.json"
@@ -231,7 +231,9 @@ def test_a_signed_file_that_todays_libraries_cannot_read_is_incompatible(
 def test_only_the_last_versions_stay_and_the_served_one_always(
     folder: Path, keys: SigningKeys, fitted: Fitted, facts: Facts, now: datetime
 ) -> None:
-    vault = Vault(folder / "isolation_forest.pkl", folder / "scaler.pkl", keys, versions_kept=2)
+    vault = ModelStore(
+        folder / "isolation_forest.pkl", folder / "scaler.pkl", keys, versions_kept=2
+    )
     saved = [
         vault.save(fitted.model, facts, now + timedelta(seconds=second)).version
         for second in range(5)
@@ -246,10 +248,10 @@ def test_only_the_last_versions_stay_and_the_served_one_always(
 def test_model_and_scaler_may_live_in_different_folders(
     tmp_path: Path, keys: SigningKeys, fitted: Fitted, facts: Facts, now: datetime
 ) -> None:
-    model, scaler = tmp_path / "a" / "forest.bin", tmp_path / "b" / "deep" / "scaler.bin"
-    vault = Vault(model, scaler, keys)
+    model, peer_baseline = tmp_path / "a" / "forest.bin", tmp_path / "b" / "deep" / "scaler.bin"
+    vault = ModelStore(model, peer_baseline, keys)
     version = vault.save(fitted.model, facts, now).version
-    assert model.is_symlink() and scaler.is_symlink()
+    assert model.is_symlink() and peer_baseline.is_symlink()
     assert vault.load()[1].version == version
 
 
@@ -258,7 +260,7 @@ def test_the_folder_can_be_moved_as_a_whole(
 ) -> None:
     moved = tmp_path / "elsewhere"
     shutil.move(folder, moved)
-    vault = Vault(moved / "isolation_forest.pkl", moved / "scaler.pkl", keys)
+    vault = ModelStore(moved / "isolation_forest.pkl", moved / "scaler.pkl", keys)
     assert vault.load()[1].version == saved
 
 
@@ -271,13 +273,13 @@ def test_relative_paths_follow_the_working_folder(
     now: datetime,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    vault = Vault(Path("models/isolation_forest.pkl"), Path("models/scaler.pkl"), keys)
+    vault = ModelStore(Path("models/isolation_forest.pkl"), Path("models/scaler.pkl"), keys)
     version = vault.save(fitted.model, facts, now).version
     assert vault.load()[1].version == version
 
 
 def test_what_a_killed_process_left_is_swept_by_the_next_save(
-    vault: Vault, folder: Path, saved: str, fitted: Fitted, facts: Facts, now: datetime
+    vault: ModelStore, folder: Path, saved: str, fitted: Fitted, facts: Facts, now: datetime
 ) -> None:
     left = folder / "versions" / f"{UNFINISHED}0123"
     left.mkdir()
@@ -289,7 +291,7 @@ def test_what_a_killed_process_left_is_swept_by_the_next_save(
 
 
 def test_a_failed_save_leaves_the_current_model_and_no_rest(
-    vault: Vault, folder: Path, saved: str, fitted: Fitted, facts: Facts, now: datetime
+    vault: ModelStore, folder: Path, saved: str, fitted: Fitted, facts: Facts, now: datetime
 ) -> None:
     later = now + timedelta(seconds=1)
     taken = folder / "versions" / vault.save(fitted.model, facts, later).version
@@ -310,7 +312,7 @@ def test_a_switch_while_somebody_reads_is_not_taken_for_tampering(
     folder: Path, saved: str, keys: SigningKeys, fitted: Fitted, facts: Facts, now: datetime
 ) -> None:
     paths = folder / "isolation_forest.pkl", folder / "scaler.pkl"
-    writer, reader = Vault(*paths, keys, versions_kept=1), Vault(*paths, keys)
+    writer, reader = ModelStore(*paths, keys, versions_kept=1), ModelStore(*paths, keys)
 
     def write() -> list[str]:
         moments = (now + timedelta(seconds=second) for second in range(1, 16))
@@ -325,7 +327,7 @@ def test_a_switch_while_somebody_reads_is_not_taken_for_tampering(
     assert seen == sorted(seen)
 
 
-def test_a_model_path_that_is_a_folder_is_refused(vault: Vault, folder: Path) -> None:
+def test_a_model_path_that_is_a_folder_is_refused(vault: ModelStore, folder: Path) -> None:
     (folder / "isolation_forest.pkl").mkdir(parents=True)
     with pytest.raises(ModelNotTrusted, match="cannot be read"):
         vault.load()
@@ -346,7 +348,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 def test_a_full_disk_is_named_and_leaves_the_current_model(
     small_disk: Path, keys: SigningKeys, fitted: Fitted, facts: Facts, now: datetime
 ) -> None:
-    vault = Vault(small_disk / "isolation_forest.pkl", small_disk / "scaler.pkl", keys, 100)
+    vault = ModelStore(small_disk / "isolation_forest.pkl", small_disk / "scaler.pkl", keys, 100)
     saved = []
     with pytest.raises(StorageFailed, match="the disk is full"):
         for second in range(100):

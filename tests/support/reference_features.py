@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from api_anomaly.features.table import BEHAVIOURS
+from api_anomaly.features.table import FEATURES
 from tests.support.reference_log_record import Read, join, read
 
 HALF_LIVES = {"10s": 10.0, "3m": 180.0, "1h": 3_600.0, "1d": 86_400.0}
@@ -52,12 +52,12 @@ class Actor:
     gap_mean: float = 0.0
     gap_variance: float = 0.0
     sequential: float = 0.0
-    wandering: float = 0.0
+    transition_surprise: float = 0.0
     hours: Counter[int] = field(default_factory=Counter)
     days: Counter[int] = field(default_factory=Counter)
     templates: Forgetting = field(default_factory=lambda: Forgetting(128))
     objects: Forgetting = field(default_factory=lambda: Forgetting(128))
-    partners: Forgetting = field(default_factory=lambda: Forgetting(128))
+    counterparts: Forgetting = field(default_factory=lambda: Forgetting(128))
     agents: Forgetting = field(default_factory=lambda: Forgetting(64))
 
     def settle(self, time: float) -> tuple[float, float]:
@@ -85,12 +85,12 @@ class Actor:
             "requests": 1.0,
             "client_errors": refused,
             "denied": log.status in (401, 403),
-            "missing": log.status == 404,
+            "not_found": log.status == 404,
             "server_errors": log.status >= 500,
             "writes": is_write(log),
             "failed_writes": is_write(log) and refused,
-            "kilobytes": (log.response or 0.0) / 1_000.0,
-            "seconds": log.seconds or 0.0,
+            "response_kilobytes": (log.response or 0.0) / 1_000.0,
+            "server_seconds": log.seconds or 0.0,
         }
         for name, amount in facts.items():
             self.count(name, float(amount), late)
@@ -98,10 +98,10 @@ class Actor:
     def meet(self, log: Read, partner: int, late: float) -> dict[str, bool]:
         new = {
             "new_endpoints": self.templates.meet(log.place),
-            "new_objects": self.objects.meet(log.object),
-            "new_partners": self.partners.meet(partner),
-            "failed": log.status in (401, 403) and self.partners.meet(partner ^ DENIED),
-            "new_agents": self.agents.meet(log.agent),
+            "new_urls": self.objects.meet(log.object),
+            "new_counterparts": self.counterparts.meet(partner),
+            "failed": log.status in (401, 403) and self.counterparts.meet(partner ^ DENIED),
+            "new_user_agents": self.agents.meet(log.agent),
         }
         for name, is_new in new.items():
             self.count(name, float(is_new), late)
@@ -122,35 +122,38 @@ class Actor:
                 self.sequential += 0.1 * (hit - self.sequential)
             self.number = log.number
         self.seen += 1
-        self.wandering += max(0.1, 1.0 / self.seen) * (step - self.wandering)
+        self.transition_surprise += max(0.1, 1.0 / self.seen) * (step - self.transition_surprise)
         self.place = log.place
 
-    def behaviours(self) -> dict[str, float]:
+    def features(self) -> dict[str, float]:
         """Its block of the table, in units."""
         count = self.counts
         values = {f"{name}_{span}": amount for (name, span), amount in count.items()}
         shares = {
             "client_error_share_1h": ("client_errors", "1h"),
-            "missing_share_1d": ("missing", "1d"),
+            "not_found_share_1d": ("not_found", "1d"),
             "write_share_1h": ("writes", "1h"),
-            "odd_statuses_mean_1h": ("odd_statuses", "1h"),
-            "odd_writes_mean_1h": ("odd_writes", "1h"),
-            "odd_endpoints_mean_1h": ("odd_endpoints", "1h"),
+            "peer_surprise_statuses_mean_1h": ("peer_surprise_statuses", "1h"),
+            "peer_surprise_writes_mean_1h": ("peer_surprise_writes", "1h"),
+            "peer_surprise_endpoints_mean_1h": ("peer_surprise_endpoints", "1h"),
         }
         for name, (part, span) in shares.items():
             values[name] = count[part, span] / (count["requests", span] + 3.0)
-        for name in ("volume_burst", "object_burst"):
-            what = {"volume_burst": "kilobytes", "object_burst": "new_objects"}[name]
+        for name in ("response_kilobytes_burst", "new_urls_burst"):
+            what = {"response_kilobytes_burst": "response_kilobytes", "new_urls_burst": "new_urls"}[
+                name
+            ]
             values[name] = (count[what, "1h"] + 1.0) / (count[what, "1d"] / 24.0 + 1.0)
-        objects, endpoints = count["new_objects", "1d"], count["new_endpoints", "1d"]
+        objects, endpoints = count["new_urls", "1d"], count["new_endpoints", "1d"]
         daily = count["requests", "1d"] * 180.0 / DAY
         return values | {
-            "objects_per_endpoint_1d": (objects + 1.0) / (endpoints + 1.0),
-            "burst": (count["requests", "3m"] + 1.0) / (daily + 1.0),
-            "repeats_1h": (count["requests", "1h"] + 1.0) / (count["new_objects", "1h"] + 1.0),
+            "urls_per_endpoint_1d": (objects + 1.0) / (endpoints + 1.0),
+            "request_burst": (count["requests", "3m"] + 1.0) / (daily + 1.0),
+            "requests_per_url_1h": (count["requests", "1h"] + 1.0)
+            / (count["new_urls", "1h"] + 1.0),
             "interval_spread": math.sqrt(self.gap_variance),
-            "sequential": self.sequential,
-            "wandering": self.wandering,
+            "sequential_share": self.sequential,
+            "transition_surprise_mean": self.transition_surprise,
             "age": max(0.0, self.last - self.first) / 3_600.0,
         }
 
@@ -169,7 +172,7 @@ class Usual:
     lately: defaultdict[tuple[str, str], float] = field(default_factory=lambda: defaultdict(float))
     moments: dict[str, list[float]] = field(default_factory=lambda: defaultdict(lambda: [0.0] * 3))
 
-    def happen(self, log: Read, seen: int, voice: float) -> None:
+    def happen(self, log: Read, seen: int, weight_of_user: float) -> None:
         """A log of a user with `seen` logs before it joins what happened lately."""
         late = 0.0
         if self.now is None:
@@ -185,7 +188,7 @@ class Usual:
         facts = {"requests": True, "refused": 400 <= log.status < 500, "newcomers": seen < 3}
         for name, fact in facts.items():
             for span in ("1h", "1d"):
-                self.lately[name, span] += fact * voice * 2.0 ** (-late / HALF_LIVES[span])
+                self.lately[name, span] += fact * weight_of_user * 2.0 ** (-late / HALF_LIVES[span])
 
     def of_the_place(self) -> dict[str, float]:
         """The endpoint's rows of the table, in units."""
@@ -200,28 +203,28 @@ class Usual:
         }
         return {
             "endpoint_surge": (n + 1.0) / (self.lately["requests", "1d"] / 24.0 + 1.0),
-            "endpoint_refusals_excess": max(0.0, min(8.0, excess["refused"])),
-            "endpoint_newcomers_excess": max(0.0, min(8.0, excess["newcomers"])),
-            "endpoint_refused_share": shares["refused"],
+            "endpoint_client_error_excess": max(0.0, min(8.0, excess["refused"])),
+            "endpoint_newcomer_excess": max(0.0, min(8.0, excess["newcomers"])),
+            "endpoint_client_error_share": shares["refused"],
             "endpoint_newcomer_share": shares["newcomers"],
-            "endpoint_oddness": self.odd / (self.weight + 5.0),
+            "endpoint_peer_surprise": self.odd / (self.weight + 5.0),
         }
 
-    def learn(self, log: Read, voice: float, seen: int = 0, odd: float = 0.0) -> None:
-        self.voices += voice
-        self.weight += voice
-        self.statuses[status_class(log.status)] += voice
-        self.writes += voice * is_write(log)
-        self.newcomers += voice * (seen < 3)
-        self.odd += voice * odd
+    def learn(self, log: Read, weight_of_user: float, seen: int = 0, odd: float = 0.0) -> None:
+        self.voices += weight_of_user
+        self.weight += weight_of_user
+        self.statuses[status_class(log.status)] += weight_of_user
+        self.writes += weight_of_user * is_write(log)
+        self.newcomers += weight_of_user * (seen < 3)
+        self.odd += weight_of_user * odd
         if self.weight > 10_000.0:
             self.weight, self.writes = self.weight / 2, self.writes / 2
             self.newcomers, self.odd = self.newcomers / 2, self.odd / 2
             self.statuses = [part / 2 for part in self.statuses]
         for name, value in measures(log).items():
             weight, mean, variance = self.moments[name]
-            weight = min(weight + voice, 1_000.0)
-            pace, difference = voice / weight, value - mean
+            weight = min(weight + weight_of_user, 1_000.0)
+            pace, difference = weight_of_user / weight, value - mean
             variance = (1.0 - pace) * (variance + pace * difference**2)
             self.moments[name] = [weight, mean + pace * difference, variance]
 
@@ -268,20 +271,18 @@ class Naive:
     def __init__(self, actors: int = 1_000_000, endpoints: int = 1_000_000) -> None:
         self.actors: OrderedDict[int, Actor] = OrderedDict()
         self.endpoints: OrderedDict[int, Usual] = OrderedDict()
-        self.room = actors, endpoints
+        self.package = actors, endpoints
         self.everybody, self.methods = Usual(), [0.0] * METHODS
         self.settled, self.novelties = 0.0, [0.0] * 4
         self.cells: defaultdict[int, float] = defaultdict(float)
 
     def rows(self, logs: list[dict[str, Any]]) -> NDArray[np.float64]:
         """The matrix (n, d) of these logs, as it is held: counts as log(1 + value)."""
-        return np.array([_held(self.observe(read(log))) for log in logs]).reshape(
-            -1, len(BEHAVIOURS)
-        )
+        return np.array([_held(self.observe(read(log))) for log in logs]).reshape(-1, len(FEATURES))
 
-    def cell(self, first: int, second: int, voice: float = 0.0) -> float:
+    def cell(self, first: int, second: int, weight_of_user: float = 0.0) -> float:
         place = join(first, second) % (1 << 17)
-        self.cells[place] += voice
+        self.cells[place] += weight_of_user
         return self.cells[place]
 
     def step(self, before: int, place: int, share: float) -> float:
@@ -290,35 +291,45 @@ class Naive:
 
     def observe(self, log: Read) -> dict[str, float]:
         """Behaviours of one log in units, against the past before it; then it joins."""
-        user, address = (_seen(self.actors, key, Actor, self.room[0]) for key in _who(log))
+        user, address = (_seen(self.actors, key, Actor, self.package[0]) for key in _who(log))
         place, endpoint, peers = (
-            _seen(self.endpoints, key, Usual, self.room[1])
+            _seen(self.endpoints, key, Usual, self.package[1])
             for key in (log.place, log.endpoint, join(log.agent, PEERS))
         )
         values, seen = self.request(log, place, endpoint), user.seen
         gap, late = user.settle(log.time)
         address_gap, address_late = address.settle(log.time)
-        voice = 1.0 / (1.0 + user.counts["requests", "1h"] / 10.0)
+        weight_of_user = 1.0 / (1.0 + user.counts["requests", "1h"] / 10.0)
         before, share = user.before(gap), self.share(place)
         steps = [self.step(b, log.place, share) for b in (before, address.before(address_gap))]
-        values |= {"user_gap": gap, "step_surprise": steps[0], "user_hour": habit(user, log.time)}
+        values |= {
+            "user_gap": gap,
+            "transition_surprise": steps[0],
+            "user_hour_surprise": habit(user, log.time),
+        }
         odd = self.unlike_peers(log, peers, share)
         for actor, lateness in ((user, late), (address, address_late)):
             actor.count_log(log, lateness)
             for name, surprise in odd.items():
                 actor.count(name, surprise, lateness)
-        values |= self.novelty(log, user, late, voice)
+        values |= self.novelty(log, user, late, weight_of_user)
         address.meet(log, log.user, address_late)
         user.move(log, gap, late, steps[0])
         address.move(log, address_gap, address_late, steps[1])
         for who, actor in (("user", user), ("address", address)):
-            values |= {f"{who}_{name}": value for name, value in actor.behaviours().items()}
-        values["address_failed_users_1d"] = address.counts["failed", "1d"]
-        endpoint.happen(log, seen, voice)
+            values |= {f"{who}_{name}": value for name, value in actor.features().items()}
+            counterparts = "addresses" if who == "user" else "users"
+            values[f"{who}_new_{counterparts}_1d"] = actor.counts["new_counterparts", "1d"]
+        values["address_denied_users_1d"] = address.counts["failed", "1d"]
+        endpoint.happen(log, seen, weight_of_user)
         values |= endpoint.of_the_place()
         peer_voice, oddness = 1.0 / user.counts["requests", "1d"], sum(odd.values())
-        self.join(log, voice, before, peer_voice)
-        for usual, weight in ((endpoint, voice), (place, voice), (peers, peer_voice)):
+        self.join(log, weight_of_user, before, peer_voice)
+        for usual, weight in (
+            (endpoint, weight_of_user),
+            (place, weight_of_user),
+            (peers, peer_voice),
+        ):
             usual.learn(log, weight, seen, oddness)
         self.age()
         return values
@@ -336,66 +347,71 @@ class Naive:
         }
         return excess | {
             "status_surprise": bits(endpoint.statuses[kind], endpoint.weight, usual_status, 5.0),
-            "method_rarity": bits(endpoint.voices, place.voices, usual_method, 5.0),
-            "endpoint_rarity": max(0.0, -math.log2(self.share(place))),
-            "length": log.length,
-            "depth": log.depth,
-            "parameters": log.parameters,
-            "odd_characters": log.odd,
-            "longest_part": log.longest,
+            "method_surprise": bits(endpoint.voices, place.voices, usual_method, 5.0),
+            "endpoint_surprise": max(0.0, -math.log2(self.share(place))),
+            "endpoint_length": log.length,
+            "path_depth": log.depth,
+            "query_parameters": log.parameters,
+            "unusual_characters": log.odd,
+            "longest_token": log.longest,
         }
 
     def unlike_peers(self, log: Read, peers: Usual, share: float) -> dict[str, float]:
         known = float(log.agent_known)
         weight, whole = known * self.cell(log.agent, ANYWHERE), self.everybody.weight + 10.0
         code = (self.cell(ANYWHERE, log.status) + 0.1) / whole
-        met = {"odd_statuses": (log.status, min(1.0, code)), "odd_endpoints": (log.place, share)}
+        met = {
+            "peer_surprise_statuses": (log.status, min(1.0, code)),
+            "peer_surprise_endpoints": (log.place, share),
+        }
         odd = {
             name: bits(min(self.cell(log.agent, item), weight), weight, expected, 20.0)
             for name, (item, expected) in met.items()
         }
         writes = (self.everybody.writes + 1.0) / whole
         write = bits(known * peers.writes, known * peers.weight, writes, 20.0)
-        odd["odd_writes"] = write if is_write(log) else 0.0
+        odd["peer_surprise_writes"] = write if is_write(log) else 0.0
         return {name: max(0.0, surprise - 2.0) for name, surprise in odd.items()}
 
-    def novelty(self, log: Read, user: Actor, late: float, voice: float) -> dict[str, float]:
+    def novelty(
+        self, log: Read, user: Actor, late: float, weight_of_user: float
+    ) -> dict[str, float]:
         own = {
             name: user.counts[name, "1d"]
-            for name in ("new_endpoints", "new_partners", "new_agents")
+            for name in ("new_endpoints", "new_counterparts", "new_user_agents")
         }
-        network = user.partners.meet(log.network)
+        network = user.counterparts.meet(log.network)
         met = user.meet(log, log.address, late)
         kinds = (
             ("endpoint", met["new_endpoints"], own["new_endpoints"]),
-            ("address", met["new_partners"], own["new_partners"]),
-            ("network", network, own["new_partners"]),
-            ("agent", met["new_agents"], own["new_agents"]),
+            ("address", met["new_counterparts"], own["new_counterparts"]),
+            ("network", network, own["new_counterparts"]),
+            ("user_agent", met["new_user_agents"], own["new_user_agents"]),
         )
         values = {}
         for i, (name, is_new, before) in enumerate(kinds):
             expected = min(1.0, (self.novelties[i] + 1.0) / (self.settled + 10.0))
             surprise = bits(before, user.counts["requests", "1d"], expected, 5.0)
-            values[f"user_new_{name}"] = is_new * surprise * user.seen / (user.seen + 5.0)
+            values[f"user_new_{name}_surprise"] = is_new * surprise * user.seen / (user.seen + 5.0)
         if user.seen >= 20:
-            self.settled += voice
+            self.settled += weight_of_user
             self.novelties = [
-                n + voice * kind[1] for n, kind in zip(self.novelties, kinds, strict=True)
+                n + weight_of_user * kind[1] for n, kind in zip(self.novelties, kinds, strict=True)
             ]
             if self.settled > 1e6:
                 self.settled, self.novelties = self.settled / 2, [n / 2 for n in self.novelties]
         return values
 
-    def join(self, log: Read, voice: float, before: int, peer_voice: float) -> None:
+    def join(self, log: Read, weight_of_user: float, before: int, peer_voice: float) -> None:
         everybody = self.everybody
         for first, second in ((before, log.place), (before, ANYWHERE), (ANYWHERE, log.status)):
-            self.cell(first, second, voice)
+            self.cell(first, second, weight_of_user)
         for item in (log.place, log.status, ANYWHERE):
             self.cell(log.agent, item, peer_voice)
-        everybody.weight += voice
-        everybody.writes += voice * is_write(log)
-        everybody.statuses[status_class(log.status)] += voice
-        self.methods[log.method] += voice
+        everybody.weight += weight_of_user
+        everybody.writes += weight_of_user * is_write(log)
+        everybody.statuses[status_class(log.status)] += weight_of_user
+        self.methods[log.method] += weight_of_user
 
     def age(self) -> None:
         everybody = self.everybody
@@ -429,10 +445,10 @@ def _who(log: Read) -> tuple[int, int]:
     return log.user, log.address
 
 
-def _seen(table: OrderedDict[int, Any], key: int, blank: Any, room: int) -> Any:
+def _seen(table: OrderedDict[int, Any], key: int, blank: Any, capacity: int) -> Any:
     """The record of `key`, now the latest seen; the one least recently seen makes room."""
     if key not in table:
-        if len(table) == room:
+        if len(table) == capacity:
             table.popitem(last=False)
         table[key] = blank()
     table.move_to_end(key)
@@ -442,5 +458,5 @@ def _seen(table: OrderedDict[int, Any], key: int, blank: Any, room: int) -> Any:
 def _held(values: dict[str, float]) -> list[float]:
     return [
         math.log1p(values[row.name]) if row.kind == "count" else values[row.name]
-        for row in BEHAVIOURS
+        for row in FEATURES
     ]

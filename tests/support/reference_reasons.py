@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 
-from api_anomaly.features.table import BEHAVIOURS, NAMES
-from api_anomaly.explain.actor_baseline import own_usual, pace_window
+from api_anomaly.features.table import FEATURES, NAMES
+from api_anomaly.explain.actor_baseline import actor_baseline, pace_window
 from api_anomaly.model.trees import Trees
 
 SHARES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.9, 0.95, 0.98, 0.99)
@@ -74,12 +74,12 @@ def rareness(level: np.ndarray, value: float, both: bool, step: float) -> float:
 
 def weight(row: np.ndarray, place: int, added: float, levels: np.ndarray) -> float:
     """How much a behaviour is a reason."""
-    about = BEHAVIOURS[place]
+    about = FEATURES[place]
     age_name = "address_age" if about.name.startswith("address_") else "user_age"
     age = math.expm1(row[NAMES.index(age_name)])
     group = 0 if age < 1.0 else 1 if age < 24.0 else 2
     value = float(row[place])
-    if about.name.endswith(("new_partners_1d", "new_agents_1d")):
+    if about.name.endswith(("_new_addresses_1d", "_new_users_1d", "_new_user_agents_1d")):
         value = math.log1p(max(0.0, math.expm1(value) - 0.5 ** (age / 24.0)))
     steps = {"share": 0.2, "bits": 2.0, "log s": 0.5}
     step = math.log(2.0) if about.kind == "count" else steps.get(about.unit, 1.0)
@@ -88,13 +88,13 @@ def weight(row: np.ndarray, place: int, added: float, levels: np.ndarray) -> flo
         return 0.0
     rare = min(rare, 20.0)
     if pace_window(place) > 0.0:
-        own = own_usual(row, place)
+        own = actor_baseline(row, place)
         if own > 0.0:
             least = 0.1 if about.name.endswith("_1d") else 0.0
             rare *= min(1.0, max(least, (value - math.log1p(own)) / math.log(4.0)))
     if about.name.endswith(("_age", "_gap", "_interval_spread")) or about.family == "endpoint":
         return rare * added * 1e-3
-    return rare * added * (0.7 if about.family == "partners" else 1.0)
+    return rare * added * (0.7 if about.family == "counterparts" else 1.0)
 
 
 def chosen(row: np.ndarray, added: np.ndarray, levels: np.ndarray) -> list[int]:
@@ -103,12 +103,12 @@ def chosen(row: np.ndarray, added: np.ndarray, levels: np.ndarray) -> list[int]:
     weights = {j: weight(row, j, float(added[j]), levels) for j in every if added[j] > 0.0}
     if not any(weights.values()):
         weights = {j: weight(row, j, 1.0, levels) for j in every}
-    families: dict[str, float] = {row.family: 0.0 for row in BEHAVIOURS}
+    families: dict[str, float] = {row.family: 0.0 for row in FEATURES}
     for j in sorted(weights):
-        families[BEHAVIOURS[j].family] += weights[j]
+        families[FEATURES[j].family] += weights[j]
     ranked = sorted(families, key=lambda family: -families[family])[:3]
     told = [f for i, f in enumerate(ranked) if i == 0 or families[f] > 0.03 * families[ranked[0]]]
     return [
-        max((j for j in every if BEHAVIOURS[j].family == family), key=lambda j: weights.get(j, 0.0))
+        max((j for j in every if FEATURES[j].family == family), key=lambda j: weights.get(j, 0.0))
         for family in told
     ]

@@ -4,7 +4,7 @@ import time
 
 from starlette.types import Scope
 
-from api_anomaly.http.auth.rate_limit import Attempts
+from api_anomaly.http.auth.rate_limit import LoginRateLimiter
 from api_anomaly.http.auth.tokens import Caller, Tokens, bearer_token, unauthorized
 from api_anomaly.telemetry.metrics import Metrics
 from api_anomaly.http.problems import Forbidden, TooManyAttempts, Unauthorized
@@ -16,10 +16,10 @@ from api_anomaly.http.auth.scopes import allows, needed
 GUESSABLE_CHARACTERS = 20
 
 
-class Guard:
+class Authenticator:
     """Knows the tokens and counts what fails."""
 
-    def __init__(self, tokens: Tokens, attempts: Attempts, metrics: Metrics) -> None:
+    def __init__(self, tokens: Tokens, attempts: LoginRateLimiter, metrics: Metrics) -> None:
         self._tokens = tokens
         self._attempts = attempts
         self._metrics = metrics

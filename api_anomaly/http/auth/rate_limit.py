@@ -21,7 +21,7 @@ class _Bucket(NamedTuple):
     at: float
 
 
-class Attempts:
+class LoginRateLimiter:
     """A leaking bucket for each address: `per_minute` failures fill it, and a minute empties it."""
 
     def __init__(self, per_minute: int, addresses: int = _ADDRESSES) -> None:

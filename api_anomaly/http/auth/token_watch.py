@@ -15,7 +15,7 @@ from api_anomaly.http.auth.token_file import Entry, TokenFileInvalid, callers_at
 _Stamp = tuple[int, int, int] | None
 
 
-class TokenWatch:
+class TokenFileWatcher:
     """Keeps the entries of `tokens` equal to those in `path`. A file that cannot be used changes
     nothing: the entries before it stay, and journal and metrics tell."""
 

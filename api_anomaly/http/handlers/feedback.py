@@ -9,14 +9,14 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api_anomaly.http.admission import Visit
+from api_anomaly.http.admission import AdmissionTicket
 from api_anomaly.http.responses import FeedbackAnswer, FeedbackItemAnswer, FeedbackStatus
 from api_anomaly.http.body import Bounds, read_body
-from api_anomaly.http.feedback_body import Judged, Verdict
-from api_anomaly.runtime.label_store import Counted
-from api_anomaly.runtime.state import Parts, parts_for
+from api_anomaly.http.feedback_body import FeedbackRequest, Verdict
+from api_anomaly.runtime.label_store import LabelCounts
+from api_anomaly.runtime.state import AppState, authorized_state
 from api_anomaly.runtime.idempotency import owned_key, retry_key
-from api_anomaly.runtime.feedback import Taught, Teaching
+from api_anomaly.runtime.feedback import FeedbackResult, FeedbackService
 from api_anomaly.runtime.threads import in_thread
 
 _NAMES: dict[bool, Verdict] = {False: "false_positive", True: "true_positive"}
@@ -27,7 +27,7 @@ async def feedback(request: Request) -> Response:
     """Tell whether anomalies, or other logs, were attacks. Takes effect before it is answered, is
     on disk by then, and lasts over restarts and trainings until it expires. All items are taken or
     none. With an `Idempotency-Key` a retry gets the first answer."""
-    parts = parts_for(request)
+    parts = authorized_state(request)
     headers, settings = request.scope["headers"], parts.settings
     given = retry_key(headers)
     with parts.admission.visit() as visit:
@@ -43,19 +43,19 @@ async def feedback(request: Request) -> Response:
     return Response(answer, headers=replayed, media_type="application/json")
 
 
-async def _taught(parts: Parts, visit: Visit, body: bytes) -> bytes:
+async def _taught(parts: AppState, visit: AdmissionTicket, body: bytes) -> bytes:
     visit.queue(len(body))
     return await _given(parts, await in_thread(parts.judged.read, body))
 
 
-async def _given(parts: Parts, judged: Judged) -> bytes:
-    taught = await parts.teaching.give(judged)
+async def _given(parts: AppState, judged: FeedbackRequest) -> bytes:
+    taught = await parts.feedback_service.give(judged)
     return msgspec.json.encode(_answer(taught, judged, parts.settings.feedback_days))
 
 
-def _answer(taught: Taught, judged: Judged, days: float) -> FeedbackAnswer:
+def _answer(taught: FeedbackResult, judged: FeedbackRequest, days: float) -> FeedbackAnswer:
     version = taught.served.manifest.version
-    items = [_item(taught, i) for i in range(len(taught.lessons))]
+    items = [_item(taught, i) for i in range(len(taught.labels))]
     changes = Counter(map(_change, items))
     other = judged.model_version not in (None, version)
     about = f" The anomalies were another model's; {version} hears the verdicts." if other else ""
@@ -76,13 +76,13 @@ def _answer(taught: Taught, judged: Judged, days: float) -> FeedbackAnswer:
     }
 
 
-def _item(taught: Taught, i: int) -> FeedbackItemAnswer:
+def _item(taught: FeedbackResult, i: int) -> FeedbackItemAnswer:
     threshold = taught.served.detector.model.threshold
-    lesson, earlier = taught.lessons[i], taught.earlier[i]
+    label, earlier = taught.labels[i], taught.earlier[i]
     before, after = float(taught.before[i]), float(taught.after[i])
     return {
-        "anomaly_id": lesson["anomaly"].decode(),
-        "verdict": _NAMES[bool(lesson["hostile"])],
+        "anomaly_id": label["anomaly"].decode(),
+        "verdict": _NAMES[bool(label["hostile"])],
         "was": None if earlier is None else _NAMES[earlier],
         "score_before": before,
         "anomaly_score": after,
@@ -97,24 +97,24 @@ def _change(item: FeedbackItemAnswer) -> Literal["new", "changed", "repeated"]:
     return "repeated" if item["was"] == item["verdict"] else "changed"
 
 
-def _active(counted: Counted) -> dict[Verdict, int]:
+def _active(counted: LabelCounts) -> dict[Verdict, int]:
     return {"false_positive": counted.false_positives, "true_positive": counted.true_positives}
 
 
-def status_of(teaching: Teaching) -> FeedbackStatus:
+def status_of(feedback_service: FeedbackService) -> FeedbackStatus:
     """What /status says of verdicts."""
-    counted = teaching.book.counted()
+    counted = feedback_service.book.counted()
     return {
         "active": _active(counted),
         "expired": counted.expired,
         "replaced": counted.replaced,
         "incompatible": counted.other,
         "users": counted.users,
-        "learnt": teaching.learnt,
+        "trained_on": feedback_service.trained_on,
         "last_change": None if counted.last is None else _moment(counted.last),
-        "raised": teaching.raised,
-        "quieted": teaching.quieted,
-        "anomalies_remembered": len(teaching.anomalies),
+        "raised": feedback_service.raised,
+        "quieted": feedback_service.quieted,
+        "anomalies_remembered": len(feedback_service.anomalies),
     }
 
 

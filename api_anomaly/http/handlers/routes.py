@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from api_anomaly import __version__
 from api_anomaly.errors import ModelIncompatible, ModelNotTrusted
-from api_anomaly.http.admission import Visit
+from api_anomaly.http.admission import AdmissionTicket
 from api_anomaly.http.responses import (
     Health,
     LastTraining,
@@ -25,7 +25,7 @@ from api_anomaly.http.body import Bounds, read_body
 from api_anomaly.logs.decode import Detection
 from api_anomaly.http.handlers.feedback import status_of
 from api_anomaly.telemetry.metrics import CONTENT_TYPE
-from api_anomaly.runtime.state import Parts, parts_for, parts_of
+from api_anomaly.runtime.state import AppState, authorized_state, state_of
 from api_anomaly.http.problems import json_response
 from api_anomaly.runtime.idempotency import owned_key, retry_key
 from api_anomaly.runtime.detection import Served
@@ -45,14 +45,14 @@ async def health(request: Request) -> Response:
         "status": "healthy",
         "timestamp": datetime.now(UTC).isoformat(),
         "version": __version__,
-        "model_loaded": parts_of(request).serving.served is not None,
+        "model_loaded": state_of(request).serving.served is not None,
     }
     return json_response(answer)
 
 
 async def metrics(request: Request) -> Response:
     """Metrics in Prometheus' text format. Needs a token only where `METRICS_TOKEN` is set."""
-    parts = parts_of(request)
+    parts = state_of(request)
     if parts.settings.metrics_token:
         parts.guard.admit(request.scope)
     parts.metrics.set("open_requests", parts.admission.open)
@@ -65,7 +65,7 @@ async def metrics(request: Request) -> Response:
 async def detect(request: Request) -> Response:
     """Score a batch of logs against what their users, addresses and endpoints did before, and
     remember it. With an `Idempotency-Key` a retry gets the first answer and is not remembered."""
-    parts = parts_for(request)
+    parts = authorized_state(request)
     headers = request.scope["headers"]
     given = retry_key(headers)
     key = given and owned_key(request.scope["state"]["caller"].owner, given)
@@ -81,7 +81,7 @@ async def detect(request: Request) -> Response:
     return Response(answer, headers=replayed, media_type=_JSON)
 
 
-async def _detected(parts: Parts, visit: Visit, body: bytes) -> bytes:
+async def _detected(parts: AppState, visit: AdmissionTicket, body: bytes) -> bytes:
     """A small batch takes one turn of the event loop; a large one goes to a thread."""
     visit.queue(len(body))
     if len(body) > parts.settings.inline_logs * _LOG_BYTES:
@@ -94,12 +94,12 @@ async def _detected(parts: Parts, visit: Visit, body: bytes) -> bytes:
         parts.pace.worked(min(time.perf_counter() - started, _LONGEST_TURN))
 
 
-async def _scored(parts: Parts, detection: Detection) -> bytes:
-    await parts.teaching.refresh()
+async def _scored(parts: AppState, detection: Detection) -> bytes:
+    await parts.feedback_service.refresh()
     served, verdicts = await parts.serving.observe(
         detection.columns, detection.threshold, detection.remember
     )
-    parts.teaching.remember(verdicts)
+    parts.feedback_service.remember(verdicts)
     total, fired = len(detection.logs), None
     if detection.include_rules:
         fired = await parts.opinion.on(detection.logs, detection.columns, detection.remember)
@@ -123,7 +123,7 @@ async def _scored(parts: Parts, detection: Detection) -> bytes:
 async def train(request: Request) -> Response:
     """Train a model on a history of logs, keep it on disk and serve it. The latest `test_size` of
     the logs is held out from learning; with the history before it, it calibrates the threshold."""
-    parts = parts_for(request)
+    parts = authorized_state(request)
     settings = parts.settings
     started = time.perf_counter()
     with parts.training.claimed():
@@ -160,7 +160,7 @@ def _trained(manifest: Manifest, seconds: float) -> TrainAnswer:
 
 async def load_model(request: Request) -> Response:
     """Serve the model that is on disk. Its signature is verified before anything is opened."""
-    parts = parts_for(request)
+    parts = authorized_state(request)
     try:
         served = await parts.serving.reload(parts.snapshots.restored)
     except (ModelNotTrusted, ModelIncompatible):
@@ -178,7 +178,7 @@ async def load_model(request: Request) -> Response:
 
 async def status(request: Request) -> Response:
     """What is served, what was measured, what is remembered, how the last training went."""
-    parts = parts_for(request)
+    parts = authorized_state(request)
     versions = await in_thread(parts.vault.versions)
     served = parts.serving.served
     facts = served.manifest.facts if served else None
@@ -196,13 +196,13 @@ async def status(request: Request) -> Response:
         "training_running": parts.training.running,
         "last_training": _last_training(parts),
         "memory": _memory(served, parts.snapshots.age),
-        "feedback": status_of(parts.teaching),
+        "feedback": status_of(parts.feedback_service),
         "versions": versions,
     }
     return json_response(answer)
 
 
-def _last_training(parts: Parts) -> LastTraining | None:
+def _last_training(parts: AppState) -> LastTraining | None:
     ended = parts.training.ended
     if ended is None:
         return None

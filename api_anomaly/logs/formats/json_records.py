@@ -8,7 +8,7 @@ Elastic Common Schema, AWS API Gateway's standard fields.
 
 from typing import NamedTuple
 
-from api_anomaly.logs.formats import fields as clean
+from api_anomaly.logs.formats import fields as normalize
 from api_anomaly.logs.formats.fields import BadLine, Parsed, Truth, Value
 
 TIMESTAMP = (
@@ -73,7 +73,7 @@ def record(value: Value) -> Parsed:
         raise BadLine("not a JSON object")
     method, target = _request(value)
     return Parsed(
-        clean.log(
+        normalize.log(
             timestamp=_first(value, TIMESTAMP),
             user=_first(value, USER),
             client=_first(value, CLIENT),
@@ -90,19 +90,19 @@ def record(value: Value) -> Parsed:
 
 
 def _request(value: dict[str, Value]) -> tuple[str, str]:
-    method = clean.text(_first(value, METHOD), clean.METHOD_LENGTH)
-    target = clean.text(_first(value, ENDPOINT), clean.ENDPOINT_LENGTH)
+    method = normalize.text(_first(value, METHOD), normalize.METHOD_LENGTH)
+    target = normalize.text(_first(value, ENDPOINT), normalize.ENDPOINT_LENGTH)
     if method and target:
-        return method.upper(), clean.endpoint(target)
-    line = clean.text(_first(value, REQUEST_LINE), clean.ENDPOINT_LENGTH)
+        return method.upper(), normalize.endpoint(target)
+    line = normalize.text(_first(value, REQUEST_LINE), normalize.ENDPOINT_LENGTH)
     if line:
-        return clean.request_line(line)
+        return normalize.request_line(line)
     raise BadLine("no method and endpoint, and no request line")
 
 
 def _seconds(value: dict[str, Value]) -> float | None:
     for name, unit in DURATIONS:
-        count = clean.number(_at(value, name))
+        count = normalize.number(_at(value, name))
         if count is not None:
             return count * unit
     return None
@@ -114,9 +114,9 @@ def _truth(value: dict[str, Value]) -> Truth | None:
     label = value["label"]
     return Truth(
         label=int(label) if label in (0, 1) and isinstance(label, (int, float)) else None,
-        attack=clean.text(value.get("attack"), clean.USER_LENGTH),
-        actor=clean.text(value.get("actor"), clean.USER_LENGTH),
-        case=clean.text(value.get("case"), clean.USER_LENGTH),
+        attack=normalize.text(value.get("attack"), normalize.USER_LENGTH),
+        actor=normalize.text(value.get("actor"), normalize.USER_LENGTH),
+        case=normalize.text(value.get("case"), normalize.USER_LENGTH),
     )
 
 

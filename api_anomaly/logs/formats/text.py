@@ -9,7 +9,7 @@ left alone: Apache's %D counts microseconds, %T seconds, and the line does not s
 
 import re
 
-from api_anomaly.logs.formats import fields as clean
+from api_anomaly.logs.formats import fields as normalize
 from api_anomaly.logs.formats.fields import BadLine, Parsed, Value
 
 _QUOTED = r'"([^"\\]*(?:\\.[^"\\]*)*)"'
@@ -39,9 +39,9 @@ def access_line(value: Value) -> Parsed:
         raise BadLine("not a line of a common or combined access log")
     request, code, sent, _, agent = found.group(3, 4, 5, 6, 7)
     client, user = _client_and_user(found["who"])
-    method, target = clean.request_line(unescaped(request))
+    method, target = normalize.request_line(unescaped(request))
     return Parsed(
-        clean.log(
+        normalize.log(
             timestamp=found["time"],
             user=unescaped(user),
             client=client,
@@ -61,11 +61,11 @@ def alb_line(value: Value) -> Parsed:
     found = _ALB.match(str(value))
     if not found:
         raise BadLine("not a line of an Application Load Balancer log")
-    waits = [clean.number(wait) for wait in found["waits"].split(" ")]
+    waits = [normalize.number(wait) for wait in found["waits"].split(" ")]
     known = [wait for wait in waits if wait is not None]
-    method, target = clean.request_line(unescaped(found.group(7)))
+    method, target = normalize.request_line(unescaped(found.group(7)))
     return Parsed(
-        clean.log(
+        normalize.log(
             timestamp=found["time"],
             user=None,
             client=found["client"],
@@ -102,7 +102,11 @@ def _meant(escape: re.Match[str]) -> str:
 def _client_and_user(who: str) -> tuple[str, str]:
     """`[vhost:port ]client ident user`; the user may hold spaces, a missing one is `-` or `""`."""
     words = who.split(" ")
-    if len(words) > 3 and clean.address(words[0]) is None and clean.address(words[1]) is not None:
+    if (
+        len(words) > 3
+        and normalize.address(words[0]) is None
+        and normalize.address(words[1]) is not None
+    ):
         words = words[1:]
     user = " ".join(words[2:])
     return words[0], "" if user == '""' else user

@@ -102,7 +102,7 @@ def scan(body: bytes, most_logs: int, options: int) -> Scanned | None:
     places = np.empty((5, most + 1), np.int64)
     size = len(body)
     texts = np.empty(3 * size, np.uint8)  # no text is longer than in JSON
-    logs, rows, value, truths, user, endpoint, agent = _scan(
+    logs, rows, value, label_report, user, endpoint, agent = _scan(
         body, options, _SCRATCH.log, floats, words, methods, statuses, places, texts
     )
     if logs < 0:
@@ -127,7 +127,7 @@ def scan(body: bytes, most_logs: int, options: int) -> Scanned | None:
         floats[_RESPONSE],
         words,
     )
-    return Scanned(logs, columns, floats, places, value, truths)
+    return Scanned(logs, columns, floats, places, value, label_report)
 
 
 @bare_kernel
@@ -136,7 +136,7 @@ def _scan(  # type: ignore[no-untyped-def]
 ):
     """Fill the arrays: how many logs and rows, the number and the words of the options, and where
     the texts end; or logs below 0."""
-    stop, seen, logs, rows, value, truths = len(data), 0, 0, 0, math.nan, 0
+    stop, seen, logs, rows, value, label_report = len(data), 0, 0, 0, math.nan, 0
     for kind in range(3):
         places[kind, 0] = 0
     position = after_space(data, 0, stop)
@@ -155,7 +155,7 @@ def _scan(  # type: ignore[no-untyped-def]
         else:
             position, number, word = _option(data, position, stop, option, texts, places[0, rows])
             value = number if option == _THRESHOLD or option == _TEST_SIZE else value
-            truths |= word << 2 * option if option >= 0 else 0
+            label_report |= word << 2 * option if option >= 0 else 0
         seen |= 1 << option if option >= 0 else 0
         if position < 0:
             break
@@ -163,7 +163,15 @@ def _scan(  # type: ignore[no-untyped-def]
         if position < stop and data[position] == CLOSE_OBJECT:
             if after_space(data, position + 1, stop) < stop or not seen & 1:
                 break
-            return logs, rows, value, truths, places[0, rows], places[1, rows], places[2, rows]
+            return (
+                logs,
+                rows,
+                value,
+                label_report,
+                places[0, rows],
+                places[1, rows],
+                places[2, rows],
+            )
         if position >= stop or data[position] != COMMA:
             break
         position = after_space(data, position + 1, stop)

@@ -33,7 +33,7 @@ class Episode:
     time_factor: float = 1.0
 
 
-class Stage:
+class TrafficSampler:
     """The team's own logs, as the attackers' material."""
 
     def __init__(
@@ -140,10 +140,10 @@ def _digits(text: str) -> bool:
     return any(letter.isdigit() for letter in text)
 
 
-def mixed(stage: Stage, size: int, choices: tuple[int, ...]) -> NDArray[np.int16]:
+def mixed(sampler: TrafficSampler, size: int, choices: tuple[int, ...]) -> NDArray[np.int16]:
     """Statuses in a random mix of `choices`."""
-    shares = stage.rng.dirichlet(np.full(len(choices), 0.7))
-    return stage.rng.choice(choices, size, p=shares).astype(np.int16)
+    shares = sampler.rng.dirichlet(np.full(len(choices), 0.7))
+    return sampler.rng.choice(choices, size, p=shares).astype(np.int16)
 
 
 def repeated(address: NDArray[np.uint64], size: int) -> NDArray[np.uint64]:

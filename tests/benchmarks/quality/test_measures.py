@@ -8,16 +8,18 @@ from sklearn.metrics import average_precision_score
 
 from benchmarks.quality.bootstrap import drawings, interval
 from benchmarks.quality.finds import missed
-from benchmarks.quality.measures import Counted, Points, Ranked
+from benchmarks.quality.measures import LabelCounts, Points, Ranked
 
 
-def counted(scores: list[float], hostile: list[int], entity: list[int] | None = None) -> Counted:
+def counted(
+    scores: list[float], hostile: list[int], entity: list[int] | None = None
+) -> LabelCounts:
     whose = entity if entity is not None else range(len(scores))
-    return Counted(np.array(scores, float), np.array(hostile) == 1, np.array(whose, np.int64))
+    return LabelCounts(np.array(scores, float), np.array(hostile) == 1, np.array(whose, np.int64))
 
 
 @st.composite
-def logs(draw: st.DrawFn) -> Counted:
+def logs(draw: st.DrawFn) -> LabelCounts:
     """Up to 60 logs of up to 8 entities with few distinct scores, both truths present."""
     size = draw(st.integers(2, 60))
     scores = draw(st.lists(st.integers(0, 9), min_size=size, max_size=size))
@@ -27,7 +29,7 @@ def logs(draw: st.DrawFn) -> Counted:
     return counted([score / 3.0 for score in scores], hostile, entity)
 
 
-def naive_points(logs: Counted, weight: np.ndarray | None = None) -> list[tuple[float, float]]:
+def naive_points(logs: LabelCounts, weight: np.ndarray | None = None) -> list[tuple[float, float]]:
     """Attacks and benign logs at or above each distinct score, counted one by one."""
     points = [(0.0, 0.0)]
     for limit in sorted(set(logs.scores.tolist()), reverse=True):
@@ -62,14 +64,14 @@ def naive_recall(points: list[tuple[float, float]], allowed: float) -> float:
 
 
 @given(logs())
-def test_points_are_counts_at_or_above_each_score(logs: Counted) -> None:
+def test_points_are_counts_at_or_above_each_score(logs: LabelCounts) -> None:
     points = Points.of(logs.scores, logs.hostile)
     assert list(zip(points.attacks, points.benign, strict=True)) == naive_points(logs)
 
 
 @given(logs(), st.floats(0.001, 1.0))
 def test_false_positives_at_a_recall_equal_a_walk_over_the_points(
-    logs: Counted, share: float
+    logs: LabelCounts, share: float
 ) -> None:
     wanted = share * float(logs.hostile.sum())
     exact = naive_false_positives(naive_points(logs), wanted)
@@ -78,14 +80,14 @@ def test_false_positives_at_a_recall_equal_a_walk_over_the_points(
 
 
 @given(logs(), st.floats(0.0, 1.0))
-def test_recall_at_a_rate_equals_a_walk_over_the_points(logs: Counted, rate: float) -> None:
+def test_recall_at_a_rate_equals_a_walk_over_the_points(logs: LabelCounts, rate: float) -> None:
     exact = naive_recall(naive_points(logs), rate * float((~logs.hostile).sum()))
     points = Points.of(logs.scores, logs.hostile)
     assert points.recall_at(rate) == pytest.approx(exact, abs=1e-6)
 
 
 @given(logs())
-def test_average_precision_is_scikit_learns(logs: Counted) -> None:
+def test_average_precision_is_scikit_learns(logs: LabelCounts) -> None:
     points = Points.of(logs.scores, logs.hostile)
     assert points.average_precision() == pytest.approx(
         average_precision_score(logs.hostile, logs.scores)
@@ -93,14 +95,14 @@ def test_average_precision_is_scikit_learns(logs: Counted) -> None:
 
 
 @given(logs(), st.integers(0, 5))
-def test_weighted_points_equal_those_of_repeated_logs(logs: Counted, seed: int) -> None:
+def test_weighted_points_equal_those_of_repeated_logs(logs: LabelCounts, seed: int) -> None:
     weight = np.random.default_rng(seed).integers(0, 4, 8).astype(float)
     points = Ranked.of(*logs).points(weight)
     assert list(zip(points.attacks, points.benign, strict=True)) == naive_points(logs, weight)
 
 
 @given(logs())
-def test_an_entity_counts_once_by_its_highest_score(logs: Counted) -> None:
+def test_an_entity_counts_once_by_its_highest_score(logs: LabelCounts) -> None:
     each = logs.per_entity()
     for score, hostile, who in zip(*each, strict=True):
         rows = logs.entity == who
@@ -109,7 +111,7 @@ def test_an_entity_counts_once_by_its_highest_score(logs: Counted) -> None:
 
 
 @given(logs(), st.floats(0.0, 1.0))
-def test_a_limit_keeps_the_rate_and_no_lower_score_would(logs: Counted, rate: float) -> None:
+def test_a_limit_keeps_the_rate_and_no_lower_score_would(logs: LabelCounts, rate: float) -> None:
     limit, benign = logs.limit(rate), logs.scores[~logs.hostile]
     allowed = rate * len(benign) + 1e-9
     assert (benign >= limit).sum() <= allowed

@@ -49,11 +49,15 @@ def test_several_processes_measure_what_one_does(scenario: Scenario) -> None:
     calm = Source(CLEAN_WEEKS, replace(little, attackers=0))
     todo = Plan([Source(CLEAN, little)], [calm], budgets=(0.01,), replicates=10)
     told: list[str] = []
-    apart, alone = carry_out(todo, 2, told.append), carry_out(todo, 1, told.append)
-    assert len(told) == 4 and set(apart.groups) == {CLEAN} and set(apart.promises) == {CLEAN_WEEKS}
+    executor, alone = carry_out(todo, 2, told.append), carry_out(todo, 1, told.append)
+    assert (
+        len(told) == 4
+        and set(executor.groups) == {CLEAN}
+        and set(executor.promises) == {CLEAN_WEEKS}
+    )
     made = made_on(todo, "a test")
-    assert as_json(apart, made) == as_json(alone, made)
-    report = as_markdown(apart, made, "quality.png")
+    assert as_json(executor, made) == as_json(alone, made)
+    report = as_markdown(executor, made, "quality.png")
     assert all(goal.text in report for goal in GOALS)
 
 

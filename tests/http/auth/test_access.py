@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api_anomaly.http.app import lifespan_of
-from api_anomaly.http.auth.rate_limit import Attempts
+from api_anomaly.http.auth.rate_limit import LoginRateLimiter
 from api_anomaly.http.endpoints import ENDPOINTS
 from api_anomaly.http.auth.scopes import AUDITED, NEEDED, SCOPES, allows, needed
 from api_anomaly.settings import Settings
@@ -218,7 +218,7 @@ def test_guesses_are_limited_and_strong_tokens_still_work(
 
 
 def test_attempts_are_counted_by_address_and_forgotten() -> None:
-    attempts = Attempts(per_minute=3)
+    attempts = LoginRateLimiter(per_minute=3)
     for moment in (0.0, 1.0, 2.0):
         attempts.failed("192.0.2.1", moment)
     assert attempts.exhausted("192.0.2.1", 2.0)
@@ -227,7 +227,7 @@ def test_attempts_are_counted_by_address_and_forgotten() -> None:
 
 
 def test_an_ipv6_network_counts_as_one_caller() -> None:
-    attempts = Attempts(per_minute=2)
+    attempts = LoginRateLimiter(per_minute=2)
     for place in range(2):
         attempts.failed(f"2001:db8::{place:x}", 0.0)
     assert attempts.exhausted("2001:db8::ffff", 0.0)
@@ -236,7 +236,7 @@ def test_an_ipv6_network_counts_as_one_caller() -> None:
 
 
 def test_the_store_of_addresses_is_bounded() -> None:
-    attempts = Attempts(per_minute=2, addresses=100)
+    attempts = LoginRateLimiter(per_minute=2, addresses=100)
     for number in range(1_000):
         attempts.failed(f"192.0.{number // 250}.{number % 250}", float(number))
     assert len(attempts) == 100

@@ -16,7 +16,7 @@ from api_anomaly.detector import Detector, FitOptions, fit  # noqa: E402
 from api_anomaly.features.memory import Memory  # noqa: E402
 from api_anomaly.storage.keys import SigningKeys  # noqa: E402
 from api_anomaly.storage.manifest import Facts  # noqa: E402
-from api_anomaly.storage.models import Vault  # noqa: E402
+from api_anomaly.storage.models import ModelStore  # noqa: E402
 from tests.conftest import as_columns, ordinary_logs  # noqa: E402
 
 #: Published: it opens these files and nothing else.
@@ -39,7 +39,7 @@ def main() -> None:
     )
     folder = Path(__file__).parent / f"{__version__}"
     shutil.rmtree(folder, ignore_errors=True)
-    vault = Vault(folder / "isolation_forest.pkl", folder / "scaler.pkl", SigningKeys([KEY]))
+    vault = ModelStore(folder / "isolation_forest.pkl", folder / "scaler.pkl", SigningKeys([KEY]))
     vault.save(fitted.model, facts, datetime(2026, 1, 1, tzinfo=UTC))
     (folder / ".lock").unlink()
     verdicts = Detector(fitted.model, Memory.empty(64)).observe(as_columns(ordinary_logs(20)))
