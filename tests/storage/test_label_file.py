@@ -245,7 +245,7 @@ from api_anomaly.storage.label_file import FeedbackFile, Kept
 from api_anomaly.storage.keys import SigningKeys
 
 file = FeedbackFile(Path(sys.argv[1]), SigningKeys([sys.argv[2]]))
-number = sum(len(kept.lessons) for kept in file.read()[0])
+number = sum(len(kept.labels) for kept in file.read()[0])
 while True:
     labels = np.zeros(1, LABEL)
     labels["time"] = number
