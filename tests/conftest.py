@@ -1,8 +1,5 @@
-"""What the rooms' tests share: plain traffic, a trained model, and a real server on loopback."""
+"""Fixtures that the tests of several packages share: traffic, a trained model, a real server."""
 
-import random
-import socket
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
@@ -12,15 +9,15 @@ from typing import Any
 import httpx
 import pytest
 from hypothesis import settings
-import uvicorn
 
-from api_anomaly.logs.columns import Columns, columns_of
+from api_anomaly.logs.columns import Columns
 from api_anomaly.detector import FitOptions, Fitted, fit
-from api_anomaly.http.app import Application, create_app
+from api_anomaly.http.app import create_app
 from api_anomaly.settings import Settings
-from api_anomaly.http.protocol import BoundedHttpProtocol
 from api_anomaly.storage.keys import SigningKeys
 from api_anomaly.storage.manifest import Facts
+from tests.support.server import TOKEN, calling
+from tests.support.traffic import Log, as_columns, ordinary_logs
 
 # No test is timed: on a shared machine the same example takes a millisecond or half a second. And
 # every run of these tests tries the same examples, so that what passes here passes everywhere; to
@@ -29,41 +26,8 @@ settings.register_profile("explore", deadline=None, derandomize=False)
 settings.register_profile("same_everywhere", deadline=None, derandomize=True)
 settings.load_profile("same_everywhere")
 
-TOKEN = "a-token-of-the-tests"
-_PATIENT = 300  # seconds; else a connection may be closed just when a slow test uses it again
-START = 1_700_000_000.0
-Log = dict[str, Any]
 Logs = Callable[..., list[Log]]
 Serve = Callable[..., AbstractContextManager[httpx.Client]]
-
-
-def ordinary_logs(count: int, start: float = START, seed: int = 1) -> list[Log]:
-    """`count` logs of eight calm users, in time order from `start`."""
-    chance = random.Random(seed)
-    logs = []
-    for number in range(count):
-        user = chance.randrange(8)
-        logs.append(
-            {
-                "timestamp": start + 7.0 * number + chance.random(),
-                "user_id": f"user-{user}",
-                "endpoint": f"/api/orders/{chance.randrange(40)}",
-                "method": chance.choice(["GET", "GET", "GET", "POST"]),
-                "status_code": chance.choice([200, 200, 200, 200, 404]),
-                "response_time": round(chance.lognormvariate(-2.0, 0.4), 4),
-                "ip_address": f"192.0.2.{user + 1}",
-                "user_agent": "client/1.0",
-                "request_size": 120,
-                "response_size": chance.randrange(900, 2_000),
-            }
-        )
-    return logs
-
-
-def as_columns(logs: list[Log]) -> Columns:
-    """The columns of `ordinary_logs`."""
-    names = list(logs[0])
-    return columns_of(*([log[name] for log in logs] for name in names))
 
 
 @pytest.fixture(scope="session")
@@ -114,56 +78,8 @@ def now() -> datetime:
     return datetime(2026, 2, 3, 4, 5, 6, 789, UTC)
 
 
-class Announced(uvicorn.Server):
-    """A server that says when it has started."""
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.tried = threading.Event()
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        try:
-            await super().startup(sockets)
-        finally:
-            self.tried.set()
-
-
-@contextmanager
-def running(app: Application) -> Iterator[str]:
-    """`app` under a real uvicorn on a free loopback port: its address. Stopped as by SIGTERM."""
-    listener = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(
-        app,
-        http=BoundedHttpProtocol,
-        access_log=False,
-        log_level="warning",
-        log_config=None,
-        proxy_headers=False,
-        timeout_keep_alive=_PATIENT,
-    )
-    server = Announced(config)
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-    thread.start()
-    try:
-        assert server.tried.wait(300) and server.started, "the server did not start"
-        yield "http://127.0.0.1:%d" % listener.getsockname()[1]
-    finally:
-        server.should_exit = True
-        thread.join()
-        listener.close()
-
-
-@contextmanager
-def calling(app: Application) -> Iterator[httpx.Client]:
-    """A client with the tests' token for a running `app`."""
-    with running(app) as address:
-        headers = {"Authorization": f"Bearer {TOKEN}"}
-        with httpx.Client(base_url=address, headers=headers, timeout=300) as client:
-            yield client
-
-
 @pytest.fixture(scope="session")
-def serve_app() -> Callable[[Application], AbstractContextManager[httpx.Client]]:
+def serve_app() -> Callable[[Any], AbstractContextManager[httpx.Client]]:
     """`calling`."""
     return calling
 

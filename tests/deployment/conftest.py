@@ -24,7 +24,7 @@ TOKEN = "a-token-of-the-shipping-tests"
 Output = subprocess.CompletedProcess[str]
 
 
-class AppState(NamedTuple):
+class RealParts(NamedTuple):
     """Real parts, ready to run: the environment for podman, the base image, Python tools, and the
     JSON Schema of Grafana's dashboards."""
 
@@ -68,7 +68,7 @@ class Container(NamedTuple):
 
 
 @pytest.fixture(scope="session")
-def parts() -> Iterator[AppState]:
+def parts() -> Iterator[RealParts]:
     """What scripts/slow_parts installs; skips where it says that this machine cannot have it.
 
     Names of images, pods and secrets are the machine's, so one run at a time has them.
@@ -81,13 +81,13 @@ def parts() -> Iterator[AppState]:
     environment = {**os.environ, **found}
     with open(found["LOCK"], "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        yield AppState(
+        yield RealParts(
             environment, found["BASE_IMAGE"], Path(found["TOOLS"]), Path(found["GRAFANA_SCHEMA"])
         )
 
 
 @pytest.fixture(scope="session")
-def build_options(parts: AppState) -> list[str]:
+def build_options(parts: RealParts) -> list[str]:
     """Options for `podman build` here: the base of Debian packages, and this machine's own
     certificates and pip settings, without which a closed network has no packages."""
     options = ["--pull=never", "--network=host", "--format=docker"]
@@ -99,7 +99,7 @@ def build_options(parts: AppState) -> list[str]:
 
 
 @pytest.fixture(scope="session")
-def image(parts: AppState, build_options: list[str]) -> Image:
+def image(parts: RealParts, build_options: list[str]) -> Image:
     """The image, built from the Dockerfile."""
     name = "localhost/api-anomaly-detection:0.1.0"
     parts.podman("build", *build_options, "--tag", name, ROOT)
@@ -108,7 +108,7 @@ def image(parts: AppState, build_options: list[str]) -> Image:
 
 
 @pytest.fixture(scope="module")
-def kept_secret(parts: AppState, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def kept_secret(parts: RealParts, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """The Secret of k8s/secret.yaml.example, filled in, where podman's pods find it."""
     secret = yaml.safe_load((ROOT / "k8s" / "secret.yaml.example").read_text())
     values = {"auth-token": TOKEN, "model-signing-key": "a-signing-key-of-the-tests"}
@@ -165,7 +165,7 @@ Start = Callable[..., AbstractContextManager[Container]]
 
 
 @pytest.fixture
-def start(parts: AppState, image: Image) -> Iterator[Start]:
+def start(parts: RealParts, image: Image) -> Iterator[Start]:
     """Runs the image as an orchestrator would: read-only root, not even a writable /tmp, no
     capability. Named volumes of one test live as long as the test."""
     mark = secrets.token_hex(4)

@@ -20,7 +20,7 @@ from tests.deployment.conftest import (
     TOKEN,
     Image,
     Output,
-    AppState,
+    RealParts,
     Spawn,
     answers,
     caller,
@@ -36,7 +36,7 @@ PORTS = {"api": 8000, "prometheus": 9090, "alertmanager": 9093}
 class Stack:
     """A copy of the project's compose file, with free ports and a name of its own."""
 
-    def __init__(self, parts: AppState, folder: Path, command: tuple[str | Path, ...]) -> None:
+    def __init__(self, parts: RealParts, folder: Path, command: tuple[str | Path, ...]) -> None:
         self.parts = parts
         self.folder = folder
         self.command = command
@@ -65,7 +65,7 @@ class Stack:
 
 
 @pytest.fixture
-def engine(parts: AppState, spawn: Spawn, tmp_path: Path) -> AppState:
+def engine(parts: RealParts, spawn: Spawn, tmp_path: Path) -> RealParts:
     """Parts whose DOCKER_HOST is a socket behind which podman understands Docker's words."""
     address = f"unix://{tmp_path}/docker.sock"
     spawn("podman", "system", "service", "--time=0", address, env=parts.environment)
@@ -75,7 +75,7 @@ def engine(parts: AppState, spawn: Spawn, tmp_path: Path) -> AppState:
 
 @pytest.fixture(params=["docker-compose", "podman-compose"])
 def stack(
-    request: pytest.FixtureRequest, engine: AppState, image: Image, tmp_path: Path
+    request: pytest.FixtureRequest, engine: RealParts, image: Image, tmp_path: Path
 ) -> Iterator[Stack]:
     """The stack, taken down with its volumes at the end."""
     commands: dict[str, tuple[str | Path, ...]] = {

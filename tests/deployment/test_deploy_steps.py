@@ -22,7 +22,7 @@ from tests.deployment.conftest import (
     ROOT,
     TOKEN,
     Image,
-    AppState,
+    RealParts,
     answers,
     caller,
     free_port,
@@ -37,7 +37,7 @@ POD = "api-anomaly-detection-pod-0"
 class Cluster:
     """kubectl's stand-in first in PATH, and a copy of the tree to deploy from."""
 
-    def __init__(self, parts: AppState, options: list[str], folder: Path) -> None:
+    def __init__(self, parts: RealParts, options: list[str], folder: Path) -> None:
         self.port = free_port()
         self.folder = folder / "cluster"
         self.tree = folder / "tree"
@@ -100,7 +100,7 @@ class Cluster:
 
 
 @pytest.fixture(scope="module")
-def registry(parts: AppState, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def registry(parts: RealParts, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """host:port of a registry on this machine, without TLS."""
     folder, address = tmp_path_factory.mktemp("registry"), f"localhost:{free_port()}"
     settings = {
@@ -121,7 +121,7 @@ def registry(parts: AppState, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 @pytest.fixture(scope="module")
 def cluster(
-    parts: AppState,
+    parts: RealParts,
     image: Image,
     kept_secret: None,
     build_options: list[str],
@@ -154,7 +154,7 @@ def client(cluster: Cluster) -> Iterator[httpx.Client]:
         yield found
 
 
-def image_of_pod(parts: AppState) -> str:
+def image_of_pod(parts: RealParts) -> str:
     """The image that the pod's own container runs."""
     shown = parts.podman("ps", "--format", "{{.Image}}", "--filter", f"pod={POD}").stdout
     (name,) = [line for line in shown.split() if "api-anomaly-detection" in line]
@@ -162,7 +162,7 @@ def image_of_pod(parts: AppState) -> str:
 
 
 def test_versions_are_built_tested_run_and_tested_again(
-    cluster: Cluster, client: httpx.Client, parts: AppState
+    cluster: Cluster, client: httpx.Client, parts: RealParts
 ) -> None:
     assert image_of_pod(parts) == "api-anomaly-detection:9.9.8"
     assert client.get("/health").json()["status"] == "healthy"
@@ -184,7 +184,7 @@ def test_with_a_registry_the_image_is_pushed_before_it_is_applied(
 
 
 def test_a_version_that_does_not_start_is_taken_back_with_its_settings_and_keeps_the_model(
-    cluster: Cluster, client: httpx.Client, parts: AppState, logs
+    cluster: Cluster, client: httpx.Client, parts: RealParts, logs
 ) -> None:
     model = client.post("/train", json={"logs": logs(500)}).json()["model_version"]
     with cluster.broken_setting():
@@ -197,7 +197,7 @@ def test_a_version_that_does_not_start_is_taken_back_with_its_settings_and_keeps
 
 
 def test_where_apply_fails_before_the_deployment_nothing_older_comes_back(
-    cluster: Cluster, client: httpx.Client, parts: AppState
+    cluster: Cluster, client: httpx.Client, parts: RealParts
 ) -> None:
     output = cluster.deploy("9.9.9", code=1, REFUSE="Service")
     assert "rolled back to api-anomaly-detection:9.9.8" in output
@@ -216,7 +216,7 @@ def test_where_the_cluster_does_not_say_what_runs_nothing_is_changed(
 
 
 def test_a_deployment_that_is_cancelled_is_taken_back_too(
-    cluster: Cluster, client: httpx.Client, parts: AppState
+    cluster: Cluster, client: httpx.Client, parts: RealParts
 ) -> None:
     waits = cluster.asked.count("rollout status") + 1
     with cluster.broken_setting():

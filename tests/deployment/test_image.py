@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.deployment.conftest import Image, AppState, Start, until
+from tests.deployment.conftest import Image, RealParts, Start, until
 
 pytestmark = pytest.mark.slow
 _MEGABYTE = 1_000_000
@@ -15,7 +15,7 @@ def history(logs, count=1_000):
 
 
 def test_the_image_is_below_800_megabytes_and_says_what_it_is(
-    parts: AppState, image: Image
+    parts: RealParts, image: Image
 ) -> None:
     assert image.bytes < 800 * _MEGABYTE
     (facts,) = json.loads(parts.podman("image", "inspect", image.name).stdout)
@@ -29,7 +29,7 @@ def test_the_image_is_below_800_megabytes_and_says_what_it_is(
 
 
 def test_it_serves_with_a_read_only_root_without_root_and_without_capabilities(
-    parts: AppState, start: Start, logs
+    parts: RealParts, start: Start, logs
 ) -> None:
     with start() as container:
         assert container.client.post("/train", json=history(logs)).status_code == 200
@@ -44,7 +44,7 @@ def test_it_serves_with_a_read_only_root_without_root_and_without_capabilities(
 
 
 def test_it_starts_within_seconds_because_its_kernels_are_already_compiled(
-    parts: AppState, start: Start, logs
+    parts: RealParts, start: Start, logs
 ) -> None:
     with start() as first:
         first.client.post("/train", json=history(logs)).raise_for_status()
@@ -61,7 +61,7 @@ def test_it_starts_within_seconds_because_its_kernels_are_already_compiled(
 
 
 def test_what_it_learnt_and_remembered_survives_a_new_container(
-    parts: AppState, start: Start, logs
+    parts: RealParts, start: Start, logs
 ) -> None:
     with start() as container:
         trained = container.client.post("/train", json=history(logs)).json()
@@ -76,7 +76,7 @@ def test_what_it_learnt_and_remembered_survives_a_new_container(
 
 
 def test_its_health_check_sees_a_service_that_is_well_and_one_that_hangs(
-    parts: AppState, start: Start
+    parts: RealParts, start: Start
 ) -> None:
     with start() as container:
         assert parts.podman("healthcheck", "run", container.name).returncode == 0

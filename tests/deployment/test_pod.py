@@ -12,14 +12,16 @@ import httpx
 import pytest
 import yaml
 
-from tests.deployment.conftest import ROOT, Image, AppState, answers, caller, free_port, until
+from tests.deployment.conftest import ROOT, Image, RealParts, answers, caller, free_port, until
 
 pytestmark = pytest.mark.slow
 PLAYED = ("ConfigMap", "PersistentVolumeClaim", "Deployment")
 
 
 @pytest.fixture
-def pod(parts: AppState, image: Image, kept_secret: None, tmp_path: Path) -> Iterator[httpx.Client]:
+def pod(
+    parts: RealParts, image: Image, kept_secret: None, tmp_path: Path
+) -> Iterator[httpx.Client]:
     """The Deployment with its ConfigMap, volume claim and a Secret; the port is published."""
     files = sorted((ROOT / "k8s").glob("*.yaml"))
     objects = [one for file in files for one in yaml.safe_load_all(file.read_text())]
@@ -42,7 +44,7 @@ def pod(parts: AppState, image: Image, kept_secret: None, tmp_path: Path) -> Ite
 
 
 def test_the_pod_serves_with_the_settings_and_the_secret_of_the_manifests(
-    parts: AppState, pod: httpx.Client, logs
+    parts: RealParts, pod: httpx.Client, logs
 ) -> None:
     assert pod.post("/train", json={"logs": logs(500)}).status_code == 200
     assert pod.get("/status", headers={"Authorization": "Bearer wrong"}).status_code == 401
@@ -60,14 +62,14 @@ def test_the_pod_serves_with_the_settings_and_the_secret_of_the_manifests(
     assert "Read-only file system" in seen.stderr
 
 
-def test_all_manifests_follow_kubernetes_schema(parts: AppState, tmp_path: Path) -> None:
+def test_all_manifests_follow_kubernetes_schema(parts: RealParts, tmp_path: Path) -> None:
     validate = parts.tools / "kubernetes-validate"
     files = [*sorted((ROOT / "k8s").glob("*.yaml")), ROOT / "k8s" / "secret.yaml.example"]
     for file in files:
         parts.run(validate, "--strict", "-k", "1.32", file)
 
 
-def test_both_environments_render_and_follow_the_schema(parts: AppState, tmp_path: Path) -> None:
+def test_both_environments_render_and_follow_the_schema(parts: RealParts, tmp_path: Path) -> None:
     if shutil.which("kubectl") is None:
         pytest.skip("kubectl is not installed")
     for environment in ("staging", "production"):

@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from tests.deployment.conftest import ROOT, AppState
+from tests.deployment.conftest import ROOT, RealParts
 
 pytestmark = pytest.mark.slow
 DASHBOARDS = sorted((ROOT / "monitoring" / "grafana" / "dashboards").glob("*.json"))
@@ -22,7 +22,7 @@ def test_all_scanners_are_content() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_the_dashboards_follow_grafanas_own_schema(parts: AppState) -> None:
+def test_the_dashboards_follow_grafanas_own_schema(parts: RealParts) -> None:
     parts.run(parts.tools / "python", "-c", CHECK, parts.grafana, *DASHBOARDS)
 
 

@@ -17,7 +17,7 @@ from api_anomaly.features.memory import Memory  # noqa: E402
 from api_anomaly.storage.keys import SigningKeys  # noqa: E402
 from api_anomaly.storage.manifest import Facts  # noqa: E402
 from api_anomaly.storage.models import ModelStore  # noqa: E402
-from tests.conftest import as_columns, ordinary_logs  # noqa: E402
+from tests.support.traffic import as_columns, ordinary_logs  # noqa: E402
 
 #: Published: it opens these files and nothing else.
 KEY = "the key of the golden models"
