@@ -20,7 +20,7 @@ import pytest
 import yaml
 from tests.support.paths import ROOT
 
-TOKEN = "a-token-of-the-shipping-tests"
+TOKEN = "a-token-of-the-deployment-tests"
 Output = subprocess.CompletedProcess[str]
 
 
@@ -65,6 +65,13 @@ class Container(NamedTuple):
     name: str
     client: httpx.Client
     seconds: float
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the slow tests of this folder in one process: their containers share names and ports."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents and item.get_closest_marker("slow"):
+            item.add_marker(pytest.mark.xdist_group("containers"))
 
 
 @pytest.fixture(scope="session")

@@ -48,7 +48,7 @@ class Cluster:
         (self.tree / ".venv").symlink_to(sys.prefix)
         kubectl = self.folder / "bin" / "kubectl"
         kubectl.parent.mkdir(parents=True)
-        stand_in = ROOT / "tests" / "shipping" / "pods_for_kubectl.py"
+        stand_in = ROOT / "tests" / "deployment" / "pods_for_kubectl.py"
         kubectl.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{stand_in}" "$@"\n')
         kubectl.chmod(0o755)
         self.environment = parts.environment | {
