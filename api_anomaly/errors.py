@@ -1,33 +1,33 @@
-"""What can go wrong, as named errors with stable codes. Knows no HTTP: the service's one table
-gives the status.
+"""Every named error of the service, with a stable code. Their HTTP status is in `http/problems.py`.
 
-``str(error)`` is a sentence for the client: what happened and what to do. It never holds a token, a
-user, an address or a part of a request's body.
+``str(error)`` is a sentence for the client: what happened and what to do. It never contains a
+token, a user, an address or a part of a request's body.
 """
 
-from typing import ClassVar
+from collections.abc import Sequence
+from typing import Any, ClassVar
 
 
 class AnomalyError(Exception):
-    """Base of every error with a name. `code` is stable: clients and dashboards may rely on it."""
+    """Base of all named errors. Clients and dashboards may rely on `code`."""
 
     code: ClassVar[str] = "internal_error"
 
 
 class TooFewLogs(AnomalyError):
-    """Training needs more logs than it was given."""
+    """Training got fewer logs than it needs."""
 
     code = "too_few_logs"
 
 
 class ModelNotTrained(AnomalyError):
-    """Logs cannot be scored because no model is served yet."""
+    """No model is served yet, so logs cannot be scored."""
 
     code = "model_not_trained"
 
 
 class TrainingInProgress(AnomalyError):
-    """A second training was asked for while one runs."""
+    """A training was requested while another one runs."""
 
     code = "training_in_progress"
 
@@ -39,24 +39,113 @@ class ModelNotFound(AnomalyError):
 
 
 class ModelNotTrusted(AnomalyError):
-    """The model on disk is unsigned, tampered with, truncated or foreign. It was not unpickled."""
+    """The model on disk has no valid signature. It was not unpickled."""
 
     code = "model_not_trusted"
 
 
 class ModelIncompatible(AnomalyError):
-    """The model on disk has the format or the features of another release."""
+    """The model on disk has the file format or the feature set of another release."""
 
     code = "model_incompatible"
 
 
 class StorageFailed(AnomalyError):
-    """Something could not be written: disk full, read-only, not permitted."""
+    """A file could not be written: disk full, read-only, or no permission."""
 
     code = "storage_failed"
 
 
 class SnapshotRejected(AnomalyError):
-    """The memory snapshot on disk is damaged, not ours, or of another layout."""
+    """The memory snapshot on disk is damaged, has no valid signature, or another layout."""
 
     code = "snapshot_rejected"
+
+
+class Unauthorized(AnomalyError):
+    """No bearer token, or an invalid one."""
+
+    code = "unauthorized"
+
+
+class Forbidden(AnomalyError):
+    """The token is valid but lacks the scope of the endpoint."""
+
+    code = "forbidden"
+
+
+class TooManyAttempts(AnomalyError):
+    """Too many invalid tokens came from one address."""
+
+    code = "too_many_attempts"
+
+
+class Overloaded(AnomalyError):
+    """The request was rejected unprocessed because too much work is waiting."""
+
+    code = "overloaded"
+
+
+class BodyTooSlow(AnomalyError):
+    """The body arrived too slowly."""
+
+    code = "body_too_slow"
+
+
+class BodyTooLarge(AnomalyError):
+    """The body has more bytes than the setting allows."""
+
+    code = "body_too_large"
+
+
+class BatchTooLarge(AnomalyError):
+    """The body has more logs or items than the setting allows."""
+
+    code = "batch_too_large"
+
+
+class EncodingUnknown(AnomalyError):
+    """The Content-Encoding is not gzip."""
+
+    code = "unsupported_encoding"
+
+
+class EncodingBroken(AnomalyError):
+    """The Content-Encoding is gzip, but the body cannot be decompressed."""
+
+    code = "broken_encoding"
+
+
+class IdempotencyKeyReused(AnomalyError):
+    """The Idempotency-Key was used with another body before."""
+
+    code = "idempotency_key_reused"
+
+
+class IdempotencyKeyInvalid(AnomalyError):
+    """The Idempotency-Key is empty or too long."""
+
+    code = "validation_error"
+
+
+class Invalid(AnomalyError):
+    """The body does not follow the schema. `items` are the first faults, `more` counts the rest."""
+
+    code = "validation_error"
+
+    def __init__(self, items: Sequence[dict[str, Any]], more: int = 0) -> None:
+        super().__init__(f"{len(items) + more} faults in the body")
+        self.items = items
+        self.more = more
+
+
+class AnomalyUnknown(Invalid):
+    """Feedback on an anomaly that was never returned or is no longer remembered."""
+
+    code = "anomaly_unknown"
+
+
+class TokenFileInvalid(AnomalyError):
+    """The token file cannot be read or has an invalid line."""
+
+    code = "token_file_invalid"

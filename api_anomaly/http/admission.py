@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import NoReturn, Self
 
 from api_anomaly.telemetry.metrics import Metrics
-from api_anomaly.http.problems import Overloaded
+from api_anomaly.errors import Overloaded
 from api_anomaly.settings import Settings
 
 #: What a request costs besides its bytes, in bytes: as much as a log or ten take to be scored.

@@ -9,12 +9,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive
 
 from api_anomaly.http.begun import Begun
-from api_anomaly.http.problems import (
-    BodyTooLarge,
-    BodyTooSlow,
-    EncodingBroken,
-    EncodingUnknown,
-)
+from api_anomaly.errors import BodyTooLarge, BodyTooSlow, EncodingBroken, EncodingUnknown
 from api_anomaly.runtime.threads import in_thread
 
 _SLICE: Final = 64 * 1024

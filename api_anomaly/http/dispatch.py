@@ -16,10 +16,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from api_anomaly.errors import AnomalyError
 from api_anomaly.http.endpoints import document
-from api_anomaly.runtime.state import state_of
-from api_anomaly.http.problems import Overloaded, answer
+from api_anomaly.http.state import http_state
+from api_anomaly.errors import AnomalyError, Overloaded
+from api_anomaly.http.problems import problem_response
 from api_anomaly.http.middleware import RequestMiddleware
 
 
@@ -86,10 +86,10 @@ class Application(FastAPI):
 
 
 def _refused(request: Request, error: AnomalyError) -> Response:
-    parts = state_of(request)
-    parts.metrics.count("rejected_requests_total", error.code)
+    app_state = http_state(request.scope).app
+    app_state.metrics.count("rejected_requests_total", error.code)
     request.scope["state"]["refused"] = error.code  # for the audit
-    response = answer(error)
+    response = problem_response(error)
     if response.status_code >= 500 and not isinstance(error, Overloaded):
-        parts.journal.warning("request failed", error=error.code, reason=str(error))
+        app_state.journal.warning("request failed", error=error.code, reason=str(error))
     return response

@@ -9,7 +9,7 @@ from pydantic_core import PydanticCustomError
 from api_anomaly.logs.columns import Columns
 from api_anomaly.logs.from_models import columns_from
 from api_anomaly.logs.decode import COMMAS, FEWEST_COMMAS, refusal_of
-from api_anomaly.http.problems import BatchTooLarge
+from api_anomaly.errors import BatchTooLarge
 from api_anomaly.logs.schema import Log
 
 _ID = Annotated[str, Field(min_length=1, max_length=64)]

@@ -8,17 +8,15 @@ import re
 import secrets
 import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api_anomaly.http.problems import Overloaded, answer, json_response
+from api_anomaly.errors import Overloaded
+from api_anomaly.http.problems import problem_response, json_response
 from api_anomaly.http.auth.scopes import AUDITED
 from api_anomaly.http.security_headers import headers_for
-
-if TYPE_CHECKING:
-    from api_anomaly.runtime.state import AppState
+from api_anomaly.http.state import HttpState, http_state
 
 #: A request id of the caller's own is kept when it can be nothing but an id.
 _REQUEST_ID = re.compile(rb"[0-9a-fA-F-]{16,64}")
@@ -56,19 +54,19 @@ class RequestMiddleware:
                 message["headers"] = [*message.get("headers", ()), *fixed]
             await send(message)
 
-        parts = _parts(scope)
+        parts = http_state(scope)
         parts.admission.open += 1
         try:
             if scope["path"] != "/health":
                 parts.admission.check_open()
             await self._app(scope, receive, watched_send)
         except Overloaded as error:  # only ours: those of the endpoints were answered further in
-            parts.metrics.count("rejected_requests_total", error.code)
-            await answer(error)(scope, receive, watched_send)
+            parts.app.metrics.count("rejected_requests_total", error.code)
+            await problem_response(error)(scope, receive, watched_send)
         except ClientDisconnect:
             status = _CLIENT_LEFT
         except Exception as error:
-            parts.journal.failure("request failed", error, request_id=request_id.decode())
+            parts.app.journal.failure("request failed", error, request_id=request_id.decode())
             if not status:
                 await json_response(_FAILED, 500)(scope, receive, watched_send)
             status = 500
@@ -78,17 +76,17 @@ class RequestMiddleware:
 
     @staticmethod
     def _record(
-        parts: "AppState", scope: Scope, status: int, started: float, request_id: bytes
+        parts: HttpState, scope: Scope, status: int, started: float, request_id: bytes
     ) -> None:
         seconds = time.perf_counter() - started
         method = scope["method"] if scope["method"] in _METHODS else "other"
         endpoint = getattr(scope.get("route"), "path", "unmatched")
-        parts.metrics.count("api_requests_total", method, endpoint, str(status))
-        parts.metrics.observe("api_request_duration_seconds", seconds, method, endpoint)
+        parts.app.metrics.count("api_requests_total", method, endpoint, str(status))
+        parts.app.metrics.observe("api_request_duration_seconds", seconds, method, endpoint)
         if endpoint in AUDITED and method == "POST":
             _audit(parts, scope, endpoint, status, seconds, request_id)
-        if parts.journal.verbose:
-            parts.journal.debug(
+        if parts.app.journal.verbose:
+            parts.app.journal.debug(
                 "request",
                 request_id=request_id.decode(),
                 method=method,
@@ -99,11 +97,11 @@ class RequestMiddleware:
 
 
 def _audit(
-    parts: "AppState", scope: Scope, endpoint: str, status: int, seconds: float, request_id: bytes
+    parts: HttpState, scope: Scope, endpoint: str, status: int, seconds: float, request_id: bytes
 ) -> None:
     """Who did what, and what came of it. A caller without a valid token has no id."""
     caller = scope["state"].get("caller")
-    parts.journal.audit(
+    parts.app.journal.audit(
         token=caller and caller.id,
         endpoint=endpoint,
         status=status,
@@ -111,13 +109,6 @@ def _audit(
         seconds=round(seconds, 3),
         request_id=request_id.decode(),
     )
-
-
-def _parts(scope: Scope) -> "AppState":
-    parts: AppState | None = scope.get("state", {}).get("parts")
-    if parts is None:
-        raise RuntimeError("The service was not started. Serve the app with its lifespan on.")
-    return parts
 
 
 def _own_id(scope: Scope) -> bytes | None:

@@ -1,10 +1,9 @@
-"""What the service itself refuses, besides the errors of the other rooms; and the status of each.
+"""How errors are answered: one table gives each error its status, field and headers.
 
-Every error leaves as ``{"detail": ..., "code": "..."}``. A 422 has a list in `detail`, one item for
-each fault: ``{"type", "loc", "msg", "input"?}``, as FastAPI writes it.
+Every error body is ``{"detail": ..., "code": "..."}``. The `detail` of a 422 is a list with one
+item for each fault, ``{"type", "loc", "msg", "input"?}``, as FastAPI writes it.
 """
 
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -12,154 +11,86 @@ from starlette.responses import Response
 
 from api_anomaly.errors import (
     AnomalyError,
+    AnomalyUnknown,
+    BatchTooLarge,
+    BodyTooLarge,
+    BodyTooSlow,
+    EncodingBroken,
+    EncodingUnknown,
+    Forbidden,
+    IdempotencyKeyInvalid,
+    IdempotencyKeyReused,
+    Invalid,
     ModelIncompatible,
     ModelNotFound,
     ModelNotTrained,
     ModelNotTrusted,
+    Overloaded,
     StorageFailed,
     TooFewLogs,
+    TooManyAttempts,
     TrainingInProgress,
+    Unauthorized,
 )
 
-#: Seconds after which a client may ask again while a training runs.
-RETRY_AFTER = 5
+#: Seconds after which a client may retry while a training runs.
+TRAINING_RETRY_SECONDS = 5
+OVERLOADED_MESSAGE = "Overloaded: the request was not processed. Retry after 1 s."
 
 
-class Unauthorized(AnomalyError):
-    """No token, or one that is not valid."""
-
-    code = "unauthorized"
-
-
-class Forbidden(AnomalyError):
-    """A valid token that lacks the scope of the endpoint."""
-
-    code = "forbidden"
-
-
-class TooManyAttempts(AnomalyError):
-    """Too many wrong tokens from one address."""
-
-    code = "too_many_attempts"
-
-
-class Overloaded(AnomalyError):
-    """More to do than can be done soon. Nothing of the request was looked at or remembered."""
-
-    code = "overloaded"
-
-
-class BodyTooSlow(AnomalyError):
-    """A body that came too slowly."""
-
-    code = "body_too_slow"
-
-
-class BodyTooLarge(AnomalyError):
-    """More bytes than the setting allows."""
-
-    code = "body_too_large"
-
-
-class BatchTooLarge(AnomalyError):
-    """More logs than the setting allows."""
-
-    code = "batch_too_large"
-
-
-class EncodingUnknown(AnomalyError):
-    """A Content-Encoding other than gzip."""
-
-    code = "unsupported_encoding"
-
-
-class EncodingBroken(AnomalyError):
-    """A body that says it is gzip and cannot be inflated."""
-
-    code = "broken_encoding"
-
-
-class IdempotencyKeyReused(AnomalyError):
-    """An Idempotency-Key that came with another body before."""
-
-    code = "idempotency_key_reused"
-
-
-class IdempotencyKeyInvalid(AnomalyError):
-    """An Idempotency-Key that is empty or too long."""
-
-    code = "validation_error"
-
-
-class Invalid(AnomalyError):
-    """A body that does not follow the schema: the listed `items` and `more` faults besides."""
-
-    code = "validation_error"
-
-    def __init__(self, items: Sequence[dict[str, Any]], more: int = 0) -> None:
-        super().__init__(f"{len(items) + more} faults in the body")
-        self.items = items
-        self.more = more
-
-
-class AnomalyUnknown(Invalid):
-    """A verdict on an anomaly that was never returned, or so long ago that it is forgotten."""
-
-    code = "anomaly_unknown"
-
-
-class Rule(NamedTuple):
-    """How an error leaves: its status, for a 422 where the fault is, and headers of its own."""
+class Problem(NamedTuple):
+    """How an error is answered: the status, headers, and for a 422 the location of the fault."""
 
     status: int
-    place: tuple[str, ...] = ()
+    location: tuple[str, ...] = ()
     headers: tuple[tuple[str, str], ...] = ()
 
 
-RULES: dict[type[AnomalyError], Rule] = {
-    Unauthorized: Rule(401, headers=(("www-authenticate", "Bearer"),)),
-    Forbidden: Rule(403),
-    TooManyAttempts: Rule(429, headers=(("retry-after", "60"),)),
-    Overloaded: Rule(503, headers=(("retry-after", "1"),)),
-    # What is left of the body cannot be told from a next request, so the connection ends.
-    BodyTooSlow: Rule(408, headers=(("connection", "close"),)),
-    BodyTooLarge: Rule(413),
-    BatchTooLarge: Rule(413),
-    EncodingUnknown: Rule(415, headers=(("accept-encoding", "gzip"),)),
-    EncodingBroken: Rule(400),
-    IdempotencyKeyReused: Rule(422, ("header", "Idempotency-Key")),
-    IdempotencyKeyInvalid: Rule(422, ("header", "Idempotency-Key")),
-    Invalid: Rule(422),
-    AnomalyUnknown: Rule(422),
-    TooFewLogs: Rule(422, ("body", "logs")),
-    ModelNotTrained: Rule(400),
-    TrainingInProgress: Rule(409, headers=(("retry-after", str(RETRY_AFTER)),)),
-    ModelNotFound: Rule(404),
-    ModelNotTrusted: Rule(409),
-    ModelIncompatible: Rule(409),
-    StorageFailed: Rule(507),
+_IDEMPOTENCY_KEY = ("header", "Idempotency-Key")
+PROBLEMS: dict[type[AnomalyError], Problem] = {
+    Unauthorized: Problem(401, headers=(("www-authenticate", "Bearer"),)),
+    Forbidden: Problem(403),
+    TooManyAttempts: Problem(429, headers=(("retry-after", "60"),)),
+    Overloaded: Problem(503, headers=(("retry-after", "1"),)),
+    # The rest of the body cannot be told from a next request, so the connection is closed.
+    BodyTooSlow: Problem(408, headers=(("connection", "close"),)),
+    BodyTooLarge: Problem(413),
+    BatchTooLarge: Problem(413),
+    EncodingUnknown: Problem(415, headers=(("accept-encoding", "gzip"),)),
+    EncodingBroken: Problem(400),
+    IdempotencyKeyReused: Problem(422, _IDEMPOTENCY_KEY),
+    IdempotencyKeyInvalid: Problem(422, _IDEMPOTENCY_KEY),
+    Invalid: Problem(422),
+    AnomalyUnknown: Problem(422),
+    TooFewLogs: Problem(422, ("body", "logs")),
+    ModelNotTrained: Problem(400),
+    TrainingInProgress: Problem(409, headers=(("retry-after", str(TRAINING_RETRY_SECONDS)),)),
+    ModelNotFound: Problem(404),
+    ModelNotTrusted: Problem(409),
+    ModelIncompatible: Problem(409),
+    StorageFailed: Problem(507),
 }
-_UNEXPECTED = Rule(500)
-#: Codes of the framework's own answers.
+_UNEXPECTED = Problem(500)
+#: Codes of the errors that the framework answers itself.
 FRAMEWORK_CODES = {404: "not_found", 405: "method_not_allowed"}
 
 
-def answer(error: AnomalyError) -> Response:
-    """The response to a client for a named error."""
-    rule = RULES.get(type(error), _UNEXPECTED)
+def problem_response(error: AnomalyError) -> Response:
+    """The response for a named error."""
+    problem = PROBLEMS.get(type(error), _UNEXPECTED)
     fields: dict[str, Any] = {"detail": str(error), "code": error.code}
     if isinstance(error, Invalid):
         fields["detail"] = error.items
         if error.more:
             fields["more"] = error.more
-    elif rule.place:
-        fields["detail"] = [{"type": error.code, "loc": rule.place, "msg": str(error)}]
-    return json_response(fields, rule.status, dict(rule.headers))
+    elif problem.location:
+        fields["detail"] = [{"type": error.code, "loc": problem.location, "msg": str(error)}]
+    return json_response(fields, problem.status, dict(problem.headers))
 
 
 def json_response(
     fields: Any, status: int = 200, headers: dict[str, str] | None = None
 ) -> Response:
-    """Any JSON-able value as a response."""
+    """A response with `fields` encoded as JSON."""
     body = msgspec.json.encode(fields)
     return Response(body, status, headers, "application/json")

@@ -15,7 +15,7 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
-from api_anomaly.runtime.state import AppState
+from api_anomaly.http.state import HttpState
 from api_anomaly.http.auth.scopes import NEEDED
 from api_anomaly.http.security_headers import SECURITY_HEADERS
 from api_anomaly.settings import Settings
@@ -65,8 +65,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
-        self._parts: AppState = app_state["parts"]
-        self._settings: Settings = self._parts.settings
+        self._parts: HttpState = app_state["http"]
+        self._settings: Settings = self._parts.app.settings
         self._in_head = self._began_here = False
         self._head_bytes = self._head_unparsed = 0
         self._most_head_bytes = self._settings.max_header_bytes
@@ -83,8 +83,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Make room for the new connection where there is none."""
         super().connection_made(transport)
-        self._parts.metrics.set("open_connections", len(self.connections))
-        self._parts.pace.arrived()
+        self._parts.app.metrics.set("open_connections", len(self.connections))
+        self._parts.scheduler.arrived()
         self._looking = self.loop.call_later(self._pause, self._look)
         if len(self.connections) > self._settings.max_connections:
             self._make_room()
@@ -94,7 +94,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         if self._looking is not None:
             self._looking.cancel()
         super().connection_lost(exc)
-        self._parts.metrics.set("open_connections", len(self.connections))
+        self._parts.app.metrics.set("open_connections", len(self.connections))
 
     def data_received(self, data: bytes) -> None:
         """Feed the parser; then see what is owed still."""
@@ -175,7 +175,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         for name, value in self.server_state.default_headers:
             marks += name + b": " + value + b"\r\n"
         self.transport.write(_SHED[0] + marks + closing + _SHED[1])
-        metrics, path = self._parts.metrics, cycle.scope["path"]
+        metrics, path = self._parts.app.metrics, cycle.scope["path"]
         metrics.count("requests_shed_total", reason)
         metrics.count("rejected_requests_total", "overloaded")
         endpoint = path if path in NEEDED else "unmatched"
@@ -229,7 +229,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         if self._ended:
             return
         self._ended = True
-        self._parts.metrics.count("connections_closed_total", reason)
+        self._parts.app.metrics.count("connections_closed_total", reason)
         if answer:
             self.transport.write(answer)
             self.transport.close()

@@ -19,7 +19,7 @@ from api_anomaly.logs.columns import Columns
 from api_anomaly.logs.scan.bodies import OPTIONS, known
 from api_anomaly.logs.from_models import columns_from
 from api_anomaly.logs.ordinary import Ordinary, ordinary
-from api_anomaly.http.problems import BatchTooLarge, Invalid
+from api_anomaly.errors import BatchTooLarge, Invalid
 from api_anomaly.logs.schema import NOBODY, DetectBody, Log, TrainBody
 
 #: How many faults a 422 lists.

@@ -12,11 +12,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import msgspec
-from fastapi import FastAPI
 
+from api_anomaly.http.feedback_body import FeedbackReader
 from api_anomaly.kernels import kept_code
-from api_anomaly.http.app import lifespan_of
-from api_anomaly.runtime.state import AppState
+from api_anomaly.runtime.state import AppState, running
+from api_anomaly.telemetry.journal import Journal
+from api_anomaly.telemetry.metrics import Metrics
 from api_anomaly.settings import Settings
 
 _USERS = 20
@@ -52,19 +53,24 @@ def verdict() -> bytes:
 
 async def live(settings: Settings) -> None:
     """Two lives of a service: the second one finds model and memory of the first on disk."""
-    for trainings in (2, 0):
-        async with lifespan_of(settings)(FastAPI()) as state:
-            await _work(state["parts"], trainings)
+    journal = Journal(settings.log_level, settings.log_file)
+    try:
+        for trainings in (2, 0):
+            async with running(settings, Metrics(), journal) as state:
+                await _work(state, trainings)
+    finally:
+        journal.close()
 
 
-async def _work(parts: AppState, trainings: int) -> None:
+async def _work(state: AppState, trainings: int) -> None:
+    feedback_reader = FeedbackReader(most_items=1)
     for _ in range(trainings):
-        await parts.training.run(parts.decoder.history(body(600)))
-    for count in (1, parts.settings.inline_logs + 1):
-        detection = parts.decoder.detection(body(count))
+        await state.training.run(state.decoder.history(body(600)))
+    for count in (1, state.settings.inline_logs + 1):
+        detection = state.decoder.detection(body(count))
         for remember in (True, False):
-            await parts.serving.observe(detection.columns, None, remember)
-        await parts.feedback_service.give(parts.judged.read(verdict()))
+            await state.detection.observe(detection.columns, None, remember)
+        await state.feedback.give(feedback_reader.read(verdict()))
 
 
 def main() -> int:

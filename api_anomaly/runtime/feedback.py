@@ -12,14 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from api_anomaly.detector import Detections
-from api_anomaly.errors import StorageFailed
 from api_anomaly.runtime.recent_anomalies import RecentAnomalies
 from api_anomaly.logs.decode import LISTED
 from api_anomaly.telemetry.journal import Journal
 from api_anomaly.http.feedback_body import FeedbackRequest
 from api_anomaly.runtime.label_store import LabelCounts, LabelStore
 from api_anomaly.telemetry.metrics import Metrics
-from api_anomaly.http.problems import AnomalyUnknown
+from api_anomaly.errors import AnomalyUnknown, StorageFailed
 from api_anomaly.runtime.detection import Served, DetectionService
 
 NAMES = {False: "false_positive", True: "true_positive"}

@@ -7,8 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from hashlib import sha256
 from typing import NamedTuple
 
-from api_anomaly.errors import StorageFailed
-from api_anomaly.http.problems import IdempotencyKeyInvalid, IdempotencyKeyReused
+from api_anomaly.errors import IdempotencyKeyInvalid, IdempotencyKeyReused, StorageFailed
 from api_anomaly.runtime.threads import in_thread, to_the_end
 from api_anomaly.storage.answers import Kept, KeptAnswers
 

@@ -14,7 +14,7 @@ import pytest
 
 from api_anomaly.http.admission import Admission, LoopScheduler
 from api_anomaly.telemetry.metrics import Metrics
-from api_anomaly.http.problems import Overloaded
+from api_anomaly.errors import Overloaded
 from api_anomaly.settings import Settings
 
 TOKEN = b"Authorization: Bearer a-token-of-the-tests\r\n"

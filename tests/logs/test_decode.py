@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from api_anomaly.http.body import inflate
 from api_anomaly.logs.decode import LISTED, Decoder, Detection
-from api_anomaly.http.problems import BatchTooLarge, BodyTooLarge, EncodingBroken, Invalid
+from api_anomaly.errors import BatchTooLarge, BodyTooLarge, EncodingBroken, Invalid
 
 LEAST = {
     "timestamp": "2024-01-31T13:45:00Z",

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, example, given, settings
 
 from api_anomaly.logs.columns import Columns, Texts
 from api_anomaly.logs.decode import Decoder, Detection, History
-from api_anomaly.http.problems import BatchTooLarge, Invalid
+from api_anomaly.errors import BatchTooLarge, Invalid
 from tests.support.wild_json import bodies
 
 SHORT, LONG = Decoder(3, 3), Decoder(3, 3, scans=False)

@@ -23,7 +23,7 @@ from api_anomaly.runtime.recent_anomalies import RecentAnomalies
 from api_anomaly.telemetry.journal import Journal
 from api_anomaly.http.feedback_body import FeedbackReader
 from api_anomaly.runtime.label_store import LabelStore
-from api_anomaly.http.problems import BatchTooLarge
+from api_anomaly.errors import BatchTooLarge
 from api_anomaly.storage.label_file import FeedbackFile, Kept
 from api_anomaly.storage.keys import SigningKeys
 from tests.support.paths import ROOT

@@ -5,8 +5,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 
 import pytest
 
-from api_anomaly.errors import ModelNotTrained
-from api_anomaly.http.problems import IdempotencyKeyInvalid, IdempotencyKeyReused
+from api_anomaly.errors import IdempotencyKeyInvalid, IdempotencyKeyReused, ModelNotTrained
 from api_anomaly.runtime.idempotency import IdempotencyStore, retry_key
 
 Make = Callable[[], Awaitable[bytes]]

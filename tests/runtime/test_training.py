@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from api_anomaly.logs.columns import Columns
 from api_anomaly.detector import Detector, TrainingFacts, Detections
 from api_anomaly.errors import ModelNotTrained, StorageFailed, TooFewLogs, TrainingInProgress
-from api_anomaly.http.app import create_app, lifespan_of
 from api_anomaly.logs.decode import History
-from api_anomaly.runtime.state import AppState
+from api_anomaly.runtime.state import AppState, running
+from api_anomaly.telemetry.journal import Journal
+from api_anomaly.telemetry.metrics import Metrics
 from api_anomaly.settings import Settings
 from api_anomaly.runtime.training import quality_of
 
@@ -81,8 +82,8 @@ Test = Callable[[AppState], Awaitable[None]]
 
 
 @pytest.fixture()
-def with_parts(tmp_path: Path) -> Callable[[Test], None]:
-    """Runs a coroutine with the parts of a started service."""
+def with_state(tmp_path: Path) -> Callable[[Test], None]:
+    """Runs a coroutine with the state of a started service."""
     chosen = Settings(
         auth_token=("token",),
         model_path=tmp_path / "models" / "isolation_forest.pkl",
@@ -95,13 +96,17 @@ def with_parts(tmp_path: Path) -> Callable[[Test], None]:
 
     @asynccontextmanager
     async def started() -> AsyncIterator[AppState]:
-        async with lifespan_of(chosen)(create_app(chosen)) as state:
-            yield state["parts"]
+        journal = Journal(chosen.log_level, chosen.log_file)
+        try:
+            async with running(chosen, Metrics(), journal) as state:
+                yield state
+        finally:
+            journal.close()
 
     def run(test: Test) -> None:
         async def whole() -> None:
-            async with started() as parts:
-                await test(parts)
+            async with started() as state:
+                await test(state)
 
         asyncio.run(whole())
 
@@ -113,83 +118,83 @@ def history(logs, columns) -> Callable[[int], History]:
     return lambda count: History(columns(logs(count)), np.full(count, np.nan), 0.2)
 
 
-def test_a_second_training_is_refused_while_one_runs(with_parts, history) -> None:
-    async def test(parts: AppState) -> None:
-        async with parts.serving.lock:  # the first cannot end before this block does
-            first = asyncio.create_task(parts.training.run(history(100)))
+def test_a_second_training_is_refused_while_one_runs(with_state, history) -> None:
+    async def test(state: AppState) -> None:
+        async with state.detection.lock:  # the first cannot end before this block does
+            first = asyncio.create_task(state.training.run(history(100)))
             await asyncio.wait([first], timeout=0)
-            assert parts.training.running
+            assert state.training.running
             with pytest.raises(TrainingInProgress):
-                await parts.training.run(history(100))
-            assert parts.training.running
+                await state.training.run(history(100))
+            assert state.training.running
         assert (await first).facts.training_samples == 100
-        assert not parts.training.running
+        assert not state.training.running
 
-    with_parts(test)
+    with_state(test)
 
 
-def test_a_failed_training_leaves_the_served_model(with_parts, history) -> None:
-    async def test(parts: AppState) -> None:
-        version = (await parts.training.run(history(100))).version
+def test_a_failed_training_leaves_the_served_model(with_state, history) -> None:
+    async def test(state: AppState) -> None:
+        version = (await state.training.run(history(100))).version
         with pytest.raises(TooFewLogs):
-            await parts.training.run(history(9))
-        assert parts.serving.model().manifest.version == version
-        assert parts.training.ended is not None
-        assert (parts.training.ended.outcome, parts.training.ended.error) == (
+            await state.training.run(history(9))
+        assert state.detection.model().manifest.version == version
+        assert state.training.ended is not None
+        assert (state.training.ended.outcome, state.training.ended.error) == (
             "failed",
             "too_few_logs",
         )
 
-    with_parts(test)
+    with_state(test)
 
 
-def test_a_model_that_cannot_be_stored_is_not_served(with_parts, history, tmp_path: Path) -> None:
-    async def test(parts: AppState) -> None:
+def test_a_model_that_cannot_be_stored_is_not_served(with_state, history, tmp_path: Path) -> None:
+    async def test(state: AppState) -> None:
         (tmp_path / "models" / "versions").write_text("a file where the folder should be")
         with pytest.raises(StorageFailed):
-            await parts.training.run(history(100))
+            await state.training.run(history(100))
         with pytest.raises(ModelNotTrained):
-            parts.serving.model()
+            state.detection.model()
         (tmp_path / "models" / "versions").unlink()
-        await parts.training.run(history(100))
-        assert parts.serving.model()
+        await state.training.run(history(100))
+        assert state.detection.model()
 
-    with_parts(test)
+    with_state(test)
 
 
 def test_what_was_seen_since_the_history_is_still_remembered_after_training(
-    with_parts, history, logs, columns
+    with_state, history, logs, columns
 ) -> None:
-    async def test(parts: AppState) -> None:
-        await parts.training.run(history(100))
-        before = parts.serving.model().detector.memory.entities["actors"]
+    async def test(state: AppState) -> None:
+        await state.training.run(history(100))
+        before = state.detection.model().detector.memory.entities["actors"]
         late = logs(5, start=1_700_900_000.0)
         for number, log in enumerate(late):
             log |= {"user_id": f"newcomer-{number}", "ip_address": f"198.51.100.{number}"}
-        await parts.serving.observe(columns(late), None, True)
-        await parts.training.run(history(100))
-        assert parts.serving.model().detector.memory.entities["actors"] == before + 10
+        await state.detection.observe(columns(late), None, True)
+        await state.training.run(history(100))
+        assert state.detection.model().detector.memory.entities["actors"] == before + 10
 
-    with_parts(test)
+    with_state(test)
 
 
 def test_small_and_large_batches_at_once_are_all_remembered(
-    with_parts, history, logs, columns
+    with_state, history, logs, columns
 ) -> None:
-    async def test(parts: AppState) -> None:
-        await parts.training.run(history(100))
+    async def test(state: AppState) -> None:
+        await state.training.run(history(100))
         sizes = [1, 400, 16, 17, 1, 900, 3]
         batches = [columns(logs(size, seed=size)) for size in sizes]
         extraction = await asyncio.gather(
-            *(parts.serving.observe(batch, None, True) for batch in batches)
+            *(state.detection.observe(batch, None, True) for batch in batches)
         )
         assert [len(verdicts.scores) for _, verdicts in extraction] == sizes
 
-    with_parts(test)
+    with_state(test)
 
 
 def test_a_cancelled_large_batch_is_finished_before_the_next_one_begins(
-    with_parts, history, logs, columns, monkeypatch: pytest.MonkeyPatch
+    with_state, history, logs, columns, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     finished: list[int] = []
     cancelled, judge = threading.Event(), Detector.observe
@@ -200,41 +205,41 @@ def test_a_cancelled_large_batch_is_finished_before_the_next_one_begins(
         finished.append(len(batch))
         return verdicts
 
-    async def test(parts: AppState) -> None:
-        await parts.training.run(history(100))
+    async def test(state: AppState) -> None:
+        await state.training.run(history(100))
         monkeypatch.setattr(Detector, "observe", held)
-        large = asyncio.create_task(parts.serving.observe(columns(logs(1_000)), None, True))
+        large = asyncio.create_task(state.detection.observe(columns(logs(1_000)), None, True))
         await asyncio.wait([large], timeout=0)
         large.cancel()
         cancelled.set()
-        _, verdicts = await parts.serving.observe(columns(logs(1)), None, False)
+        _, verdicts = await state.detection.observe(columns(logs(1)), None, False)
         assert large.cancelled()
         assert finished == [1_000, 1]
         assert len(verdicts.scores) == 1
 
-    with_parts(test)
+    with_state(test)
 
 
 def test_a_stop_while_a_snapshot_is_written_keeps_the_memory_once_more(
-    with_parts, history, logs, columns, tmp_path: Path
+    with_state, history, logs, columns, tmp_path: Path
 ) -> None:
-    async def test(parts: AppState) -> None:
-        await parts.training.run(history(100))  # wants a snapshot, which begins now
-        async with parts.serving.lock:
+    async def test(state: AppState) -> None:
+        await state.training.run(history(100))  # wants a snapshot, which begins now
+        async with state.detection.lock:
             await asyncio.wait([asyncio.create_task(asyncio.sleep(0))])
-            late = asyncio.create_task(parts.serving.observe(columns(strangers), None, True))
+            late = asyncio.create_task(state.detection.observe(columns(strangers), None, True))
             await asyncio.wait([late], timeout=0)
         await late
-        remembered.append(parts.serving.model().detector.memory.entities)
+        remembered.append(state.detection.model().detector.memory.entities)
 
     remembered: list[dict[str, int]] = []
     strangers = logs(3, start=1_700_900_000.0)
     for number, log in enumerate(strangers):
         log |= {"user_id": f"stranger-{number}", "ip_address": None}
-    with_parts(test)
+    with_state(test)
 
-    async def again(parts: AppState) -> None:
-        assert parts.serving.model().detector.memory.entities == remembered[0]
+    async def again(state: AppState) -> None:
+        assert state.detection.model().detector.memory.entities == remembered[0]
 
-    with_parts(again)
+    with_state(again)
     assert remembered[0]["actors"] > 16

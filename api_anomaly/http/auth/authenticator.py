@@ -7,7 +7,7 @@ from starlette.types import Scope
 from api_anomaly.http.auth.rate_limit import LoginRateLimiter
 from api_anomaly.http.auth.tokens import Caller, Tokens, bearer_token, unauthorized
 from api_anomaly.telemetry.metrics import Metrics
-from api_anomaly.http.problems import Forbidden, TooManyAttempts, Unauthorized
+from api_anomaly.errors import Forbidden, TooManyAttempts, Unauthorized
 from api_anomaly.http.auth.scopes import allows, needed
 
 #: Tokens shorter than this could be guessed by trying. An address that failed too often is not

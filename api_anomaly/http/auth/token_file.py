@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from api_anomaly.errors import AnomalyError
+from api_anomaly.errors import TokenFileInvalid
 from api_anomaly.http.auth.tokens import Caller, token_digest
 from api_anomaly.http.auth.authenticator import GUESSABLE_CHARACTERS
 from api_anomaly.http.auth.scopes import SCOPES
@@ -27,12 +27,6 @@ _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _HASH = re.compile(r"sha256:([0-9a-f]{64})")
 #: Far more than a team has; a file that is larger is some other file.
 _MOST_BYTES = 1024 * 1024
-
-
-class TokenFileInvalid(AnomalyError):
-    """The token file cannot be read or has a faulty line."""
-
-    code = "token_file_invalid"
 
 
 class Entry(NamedTuple):

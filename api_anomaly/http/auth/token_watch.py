@@ -10,7 +10,8 @@ from api_anomaly.http.auth.tokens import Tokens
 from api_anomaly.telemetry.journal import Journal
 from api_anomaly.telemetry.metrics import Metrics
 from api_anomaly.runtime.threads import in_thread
-from api_anomaly.http.auth.token_file import Entry, TokenFileInvalid, callers_at, entries_in
+from api_anomaly.errors import TokenFileInvalid
+from api_anomaly.http.auth.token_file import Entry, callers_at, entries_in
 
 _Stamp = tuple[int, int, int] | None
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from typing import NamedTuple
 
-from api_anomaly.http.problems import Unauthorized
+from api_anomaly.errors import Unauthorized
 from api_anomaly.http.auth.scopes import ADMIN, METRICS
 
 

@@ -14,7 +14,7 @@ from api_anomaly.http.responses import FeedbackAnswer, FeedbackItemAnswer, Feedb
 from api_anomaly.http.body import Bounds, read_body
 from api_anomaly.http.feedback_body import FeedbackRequest, Verdict
 from api_anomaly.runtime.label_store import LabelCounts
-from api_anomaly.runtime.state import AppState, authorized_state
+from api_anomaly.http.state import HttpState, authorized_state
 from api_anomaly.runtime.idempotency import owned_key, retry_key
 from api_anomaly.runtime.feedback import FeedbackResult, FeedbackService
 from api_anomaly.runtime.threads import in_thread
@@ -28,7 +28,7 @@ async def feedback(request: Request) -> Response:
     on disk by then, and lasts over restarts and trainings until it expires. All items are taken or
     none. With an `Idempotency-Key` a retry gets the first answer."""
     parts = authorized_state(request)
-    headers, settings = request.scope["headers"], parts.settings
+    headers, settings = request.scope["headers"], parts.app.settings
     given = retry_key(headers)
     with parts.admission.visit() as visit:
         bounds = Bounds(settings.max_body_bytes, settings.body_seconds, visit.hold)
@@ -38,19 +38,19 @@ async def feedback(request: Request) -> Response:
             return Response(await taught(), media_type="application/json")
         # The same key on another endpoint is another request.
         key = owned_key(request.scope["state"]["caller"].owner, b"feedback\0" + given)
-        answer, again = await parts.retries.answer(key, body, taught)
+        answer, again = await parts.app.idempotency.answer(key, body, taught)
     replayed = {"idempotency-replayed": "true"} if again else None
     return Response(answer, headers=replayed, media_type="application/json")
 
 
-async def _taught(parts: AppState, visit: AdmissionTicket, body: bytes) -> bytes:
+async def _taught(parts: HttpState, visit: AdmissionTicket, body: bytes) -> bytes:
     visit.queue(len(body))
-    return await _given(parts, await in_thread(parts.judged.read, body))
+    return await _given(parts, await in_thread(parts.feedback_reader.read, body))
 
 
-async def _given(parts: AppState, judged: FeedbackRequest) -> bytes:
-    taught = await parts.feedback_service.give(judged)
-    return msgspec.json.encode(_answer(taught, judged, parts.settings.feedback_days))
+async def _given(parts: HttpState, judged: FeedbackRequest) -> bytes:
+    taught = await parts.app.feedback.give(judged)
+    return msgspec.json.encode(_answer(taught, judged, parts.app.settings.feedback_days))
 
 
 def _answer(taught: FeedbackResult, judged: FeedbackRequest, days: float) -> FeedbackAnswer:

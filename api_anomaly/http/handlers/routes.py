@@ -25,7 +25,7 @@ from api_anomaly.http.body import Bounds, read_body
 from api_anomaly.logs.decode import Detection
 from api_anomaly.http.handlers.feedback import status_of
 from api_anomaly.telemetry.metrics import CONTENT_TYPE
-from api_anomaly.runtime.state import AppState, authorized_state, state_of
+from api_anomaly.http.state import HttpState, authorized_state, http_state
 from api_anomaly.http.problems import json_response
 from api_anomaly.runtime.idempotency import owned_key, retry_key
 from api_anomaly.runtime.detection import Served
@@ -45,21 +45,21 @@ async def health(request: Request) -> Response:
         "status": "healthy",
         "timestamp": datetime.now(UTC).isoformat(),
         "version": __version__,
-        "model_loaded": state_of(request).serving.served is not None,
+        "model_loaded": http_state(request.scope).app.detection.served is not None,
     }
     return json_response(answer)
 
 
 async def metrics(request: Request) -> Response:
     """Metrics in Prometheus' text format. Needs a token only where `METRICS_TOKEN` is set."""
-    parts = state_of(request)
-    if parts.settings.metrics_token:
-        parts.guard.admit(request.scope)
-    parts.metrics.set("open_requests", parts.admission.open)
-    age = parts.snapshots.age
-    parts.metrics.set("snapshot_age_seconds", float("nan") if age is None else age)
-    parts.serving.measure_memory()
-    return Response(parts.metrics.text(), media_type=CONTENT_TYPE)
+    parts = http_state(request.scope)
+    if parts.app.settings.metrics_token:
+        parts.authenticator.admit(request.scope)
+    parts.app.metrics.set("open_requests", parts.admission.open)
+    age = parts.app.snapshots.age
+    parts.app.metrics.set("snapshot_age_seconds", float("nan") if age is None else age)
+    parts.app.detection.measure_memory()
+    return Response(parts.app.metrics.text(), media_type=CONTENT_TYPE)
 
 
 async def detect(request: Request) -> Response:
@@ -69,69 +69,71 @@ async def detect(request: Request) -> Response:
     headers = request.scope["headers"]
     given = retry_key(headers)
     key = given and owned_key(request.scope["state"]["caller"].owner, given)
-    settings = parts.settings
+    settings = parts.app.settings
     with parts.admission.visit() as visit:
         bounds = Bounds(settings.max_body_bytes, settings.body_seconds, visit.hold)
         body = await read_body(headers, request.receive, bounds)
         detected = partial(_detected, parts, visit, body)
         if key is None:
             return Response(await detected(), media_type=_JSON)
-        answer, again = await parts.retries.answer(key, body, detected)
+        answer, again = await parts.app.idempotency.answer(key, body, detected)
     replayed = {"idempotency-replayed": "true"} if again else None
     return Response(answer, headers=replayed, media_type=_JSON)
 
 
-async def _detected(parts: AppState, visit: AdmissionTicket, body: bytes) -> bytes:
+async def _detected(parts: HttpState, visit: AdmissionTicket, body: bytes) -> bytes:
     """A small batch takes one turn of the event loop; a large one goes to a thread."""
     visit.queue(len(body))
-    if len(body) > parts.settings.inline_logs * _LOG_BYTES:
-        return await _scored(parts, await in_thread(parts.decoder.detection, body))
-    await parts.pace.turn()
+    if len(body) > parts.app.settings.inline_logs * _LOG_BYTES:
+        return await _scored(parts, await in_thread(parts.app.decoder.detection, body))
+    await parts.scheduler.turn()
     started = time.perf_counter()
     try:
-        return await _scored(parts, parts.decoder.detection(body))
+        return await _scored(parts, parts.app.decoder.detection(body))
     finally:
-        parts.pace.worked(min(time.perf_counter() - started, _LONGEST_TURN))
+        parts.scheduler.worked(min(time.perf_counter() - started, _LONGEST_TURN))
 
 
-async def _scored(parts: AppState, detection: Detection) -> bytes:
-    await parts.feedback_service.refresh()
-    served, verdicts = await parts.serving.observe(
+async def _scored(parts: HttpState, detection: Detection) -> bytes:
+    await parts.app.feedback.refresh()
+    served, verdicts = await parts.app.detection.observe(
         detection.columns, detection.threshold, detection.remember
     )
-    parts.feedback_service.remember(verdicts)
+    parts.app.feedback.remember(verdicts)
     total, fired = len(detection.logs), None
     if detection.include_rules:
-        fired = await parts.opinion.on(detection.logs, detection.columns, detection.remember)
-    parts.metrics.count("logs_scored_total", by=total)
-    parts.metrics.count("logs_with_history_total", by=round(verdicts.confidence * total))
-    parts.metrics.observe_all("log_anomaly_score", -verdicts.scores)
-    parts.metrics.observe("detect_batch_logs", total)
+        fired = await parts.app.rule_comparison.on(
+            detection.logs, detection.columns, detection.remember
+        )
+    parts.app.metrics.count("logs_scored_total", by=total)
+    parts.app.metrics.count("logs_with_history_total", by=round(verdicts.confidence * total))
+    parts.app.metrics.observe_all("log_anomaly_score", -verdicts.scores)
+    parts.app.metrics.observe("detect_batch_logs", total)
     version = served.manifest.version
     if verdicts.anomalies:
         severities = Counter(anomaly.severity for anomaly in verdicts.anomalies)
         for severity, count in severities.items():
-            parts.metrics.count("anomalies_detected_total", severity, by=count)
-        parts.journal.info("anomalies found", logs=total, version=version, **severities)
+            parts.app.metrics.count("anomalies_detected_total", severity, by=count)
+        parts.app.journal.info("anomalies found", logs=total, version=version, **severities)
     scores = detection.include_scores
     encode = partial(detection_json, detection.logs, verdicts, version, scores, fired)
     # A large batch mostly has a short answer, and the way to a thread and back would take longer.
     told = len(verdicts.anomalies) if fired is None and not scores else total
-    return encode() if told <= parts.settings.inline_logs else await in_thread(encode)
+    return encode() if told <= parts.app.settings.inline_logs else await in_thread(encode)
 
 
 async def train(request: Request) -> Response:
     """Train a model on a history of logs, keep it on disk and serve it. The latest `test_size` of
     the logs is held out from learning; with the history before it, it calibrates the threshold."""
     parts = authorized_state(request)
-    settings = parts.settings
+    settings = parts.app.settings
     started = time.perf_counter()
-    with parts.training.claimed():
+    with parts.app.training.claimed():
         bounds = Bounds(settings.max_training_body_bytes, settings.body_seconds, _held_by_one)
         body = await read_body(request.scope["headers"], request.receive, bounds)
-        history = await in_thread(parts.decoder.history, body)
+        history = await in_thread(parts.app.decoder.history, body)
         del body  # up to half a gigabyte that the training does not need
-        manifest = await parts.training.run(history)
+        manifest = await parts.app.training.run(history)
     return json_response(_trained(manifest, time.perf_counter() - started))
 
 
@@ -162,12 +164,12 @@ async def load_model(request: Request) -> Response:
     """Serve the model that is on disk. Its signature is verified before anything is opened."""
     parts = authorized_state(request)
     try:
-        served = await parts.serving.reload(parts.snapshots.restored)
+        served = await parts.app.detection.reload(parts.app.snapshots.restored)
     except (ModelNotTrusted, ModelIncompatible):
-        parts.metrics.count("storage_failures_total", "model")
+        parts.app.metrics.count("storage_failures_total", "model")
         raise
     version = served.manifest.version
-    parts.journal.info("model loaded", version=version)
+    parts.app.journal.info("model loaded", version=version)
     answer: LoadAnswer = {
         "status": "success",
         "message": f"Model {version} is served.",
@@ -179,8 +181,8 @@ async def load_model(request: Request) -> Response:
 async def status(request: Request) -> Response:
     """What is served, what was measured, what is remembered, how the last training went."""
     parts = authorized_state(request)
-    versions = await in_thread(parts.vault.versions)
-    served = parts.serving.served
+    versions = await in_thread(parts.app.model_store.versions)
+    served = parts.app.detection.served
     facts = served.manifest.facts if served else None
     answer: StatusAnswer = {
         "is_trained": served is not None,
@@ -193,17 +195,17 @@ async def status(request: Request) -> Response:
         "held_out_precision": facts.held_out_precision if facts else None,
         "held_out_recall": facts.held_out_recall if facts else None,
         "alert_budget": facts.alert_budget if facts else None,
-        "training_running": parts.training.running,
+        "training_running": parts.app.training.running,
         "last_training": _last_training(parts),
-        "memory": _memory(served, parts.snapshots.age),
-        "feedback": status_of(parts.feedback_service),
+        "memory": _memory(served, parts.app.snapshots.age),
+        "feedback": status_of(parts.app.feedback),
         "versions": versions,
     }
     return json_response(answer)
 
 
-def _last_training(parts: AppState) -> LastTraining | None:
-    ended = parts.training.ended
+def _last_training(parts: HttpState) -> LastTraining | None:
+    ended = parts.app.training.ended
     if ended is None:
         return None
     return {"outcome": ended.outcome, "error": ended.error, "timestamp": ended.timestamp}

@@ -17,7 +17,8 @@ from api_anomaly.http.auth.rate_limit import LoginRateLimiter
 from api_anomaly.http.endpoints import ENDPOINTS
 from api_anomaly.http.auth.scopes import AUDITED, NEEDED, SCOPES, allows, needed
 from api_anomaly.settings import Settings
-from api_anomaly.http.auth.token_file import TokenFileInvalid, callers_at, entries_in, main
+from api_anomaly.errors import TokenFileInvalid
+from api_anomaly.http.auth.token_file import callers_at, entries_in, main
 from benchmarks.robustness.service import Service
 
 ENV = "a-token-of-the-tests"

@@ -3,7 +3,7 @@
 import pytest
 
 from api_anomaly.http.auth.tokens import Tokens, bearer_token
-from api_anomaly.http.problems import Unauthorized
+from api_anomaly.errors import Unauthorized
 
 tokens = Tokens(["the first token", "the-second-token"])
 
