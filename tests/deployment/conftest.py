@@ -245,7 +245,7 @@ class Running(NamedTuple):
 
 @pytest.fixture
 def running(spawn: Spawn, tmp_path: Path) -> Running:
-    """The service, started by its front door."""
+    """The service, started with `python main.py`."""
     port = free_port()
     environment = os.environ | {
         "HOST": "127.0.0.1",

@@ -95,7 +95,7 @@ def test_it_refuses_to_start_without_a_token_and_says_so(stack: Stack) -> None:
     assert "Set AUTH_TOKEN" in done.stdout + done.stderr
 
 
-def test_it_comes_up_bounded_and_watched_and_again_when_its_process_is_killed(
+def test_stack_starts_with_limits_and_monitoring_and_restarts_after_a_kill(
     stack: Stack, logs
 ) -> None:
     stack.compose("up", "--detach", "--no-build", *STACK, AUTH_TOKEN=TOKEN)

@@ -33,7 +33,7 @@ def deploy(*arguments: str, **environment: str) -> subprocess.CompletedProcess[s
         (("1.0.0", "staging", "again"), "too many arguments"),
     ],
 )
-def test_what_cannot_be_meant_is_refused_before_anything_is_done(
+def test_invalid_arguments_are_refused_before_any_step(
     arguments: tuple[str, ...], words: str
 ) -> None:
     done = deploy(*arguments)
@@ -43,7 +43,7 @@ def test_what_cannot_be_meant_is_refused_before_anything_is_done(
 
 
 @needs_kubectl
-def test_a_dry_run_names_every_step_and_leaves_nothing_behind() -> None:
+def test_dry_run_names_every_step_and_changes_nothing() -> None:
     done = deploy("9.9.9", "staging", "--dry-run")
     assert done.returncode == 0, done.stderr
     steps = [line[3:] for line in done.stdout.splitlines() if line.startswith("== ")]

@@ -183,7 +183,7 @@ def test_with_a_registry_the_image_is_pushed_before_it_is_applied(
     assert container["image"] == f"{registry}/api-anomaly-detection:9.9.7"
 
 
-def test_a_version_that_does_not_start_is_taken_back_with_its_settings_and_keeps_the_model(
+def test_failed_start_rolls_back_version_and_settings_and_keeps_the_model(
     cluster: Cluster, client: httpx.Client, parts: RealParts, logs
 ) -> None:
     model = client.post("/train", json={"logs": logs(500)}).json()["model_version"]
@@ -196,7 +196,7 @@ def test_a_version_that_does_not_start_is_taken_back_with_its_settings_and_keeps
     assert client.get("/status").json()["model_version"] == model
 
 
-def test_where_apply_fails_before_the_deployment_nothing_older_comes_back(
+def test_failed_apply_rolls_nothing_back_to_an_older_revision(
     cluster: Cluster, client: httpx.Client, parts: RealParts
 ) -> None:
     output = cluster.deploy("9.9.9", code=1, REFUSE="Service")
@@ -205,9 +205,7 @@ def test_where_apply_fails_before_the_deployment_nothing_older_comes_back(
     assert answers(client)
 
 
-def test_where_the_cluster_does_not_say_what_runs_nothing_is_changed(
-    cluster: Cluster, client: httpx.Client
-) -> None:
+def test_unknown_current_revision_changes_nothing(cluster: Cluster, client: httpx.Client) -> None:
     applied = cluster.asked.count("apply")
     output = cluster.deploy("9.9.9", code=1, REFUSE="get")
     assert "the cluster does not say what runs now; nothing was changed" in output
@@ -215,14 +213,14 @@ def test_where_the_cluster_does_not_say_what_runs_nothing_is_changed(
     assert answers(client)
 
 
-def test_a_deployment_that_is_cancelled_is_taken_back_too(
+def test_cancelled_deployment_is_rolled_back(
     cluster: Cluster, client: httpx.Client, parts: RealParts
 ) -> None:
     waits = cluster.asked.count("rollout status") + 1
     with cluster.broken_setting():
         process = cluster.begin("9.9.9", ROLLOUT_SECONDS="200")
         until(lambda: cluster.asked.count("rollout status") == waits, "it waits for the pod", 300)
-        # To the whole group, as whoever cancels a job does; Ctrl-C is handled alike.
+        # To the whole group, as a cancelled CI job does; Ctrl-C is handled alike.
         os.killpg(process.pid, signal.SIGTERM)
         output, _ = process.communicate(timeout=300)
     assert process.returncode == 1, output

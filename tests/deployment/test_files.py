@@ -57,7 +57,7 @@ def panels() -> list[tuple[str, dict[str, Any]]]:
     ]
 
 
-def test_the_image_runs_as_a_user_without_rights_and_keeps_its_data_in_volumes() -> None:
+def test_image_runs_unprivileged_and_keeps_its_data_in_volumes() -> None:
     dockerfile = (ROOT / "Dockerfile").read_text()
     final = dockerfile.rsplit("FROM ", 1)[1]
     assert "USER 10001:10001" in final
@@ -213,7 +213,7 @@ def test_every_panel_has_a_title_a_unit_and_a_description(
 
 
 @pytest.mark.parametrize("file", WORKFLOWS, ids=lambda file: file.name)
-def test_workflows_pin_every_action_and_ask_for_nothing_they_do_not_need(file: Path) -> None:
+def test_workflows_pin_every_action_and_request_minimal_permissions(file: Path) -> None:
     workflow = yaml.safe_load(file.read_text())
     assert workflow["permissions"] == {}
     for job in workflow["jobs"].values():
@@ -226,7 +226,7 @@ def test_workflows_pin_every_action_and_ask_for_nothing_they_do_not_need(file: P
         assert re.fullmatch(r"  # v\d+\.\d+\.\d+", comment), (action, comment)
 
 
-def test_ci_tests_every_python_the_package_allows_from_the_oldest_on() -> None:
+def test_ci_tests_from_the_oldest_allowed_python() -> None:
     matrix = loaded(".github/workflows/ci.yml")["jobs"]["test"]["strategy"]["matrix"]["python"]
     assert 'requires-python = ">=3.11"' in (ROOT / "pyproject.toml").read_text()
     assert matrix[0] == "3.11"

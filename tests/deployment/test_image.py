@@ -60,9 +60,7 @@ def test_it_starts_within_seconds_because_its_kernels_are_already_compiled(
         assert writable == "False"
 
 
-def test_what_it_learnt_and_remembered_survives_a_new_container(
-    parts: RealParts, start: Start, logs
-) -> None:
+def test_model_and_memory_survive_a_new_container(parts: RealParts, start: Start, logs) -> None:
     with start() as container:
         trained = container.client.post("/train", json=history(logs)).json()
         known = container.client.get("/status").json()["memory"]["entities"]

@@ -57,7 +57,7 @@ def inbox() -> Iterator[Inbox]:
 
 
 def seconds_for_minutes(rules: Path, folder: Path) -> None:
-    """The rules with a second for each minute that an alert waits, so that nobody waits for it."""
+    """The rules with a second for each minute that an alert waits, so that the test does not wait minutes."""
     content = yaml.safe_load(rules.read_text())
     for group in content["groups"]:
         group["interval"] = "1s"
@@ -200,7 +200,7 @@ def value(prometheus: httpx.Client, query: str) -> float:
     return max(numbers(prometheus, query), default=0.0)
 
 
-def test_critical_anomalies_reach_somebody(
+def test_critical_anomalies_reach_the_alert_receiver(
     service: httpx.Client, prometheus: httpx.Client, inbox: Inbox, logs
 ) -> None:
     up = 'up{job="api-anomaly-detection"} == 1'
@@ -217,7 +217,7 @@ def test_critical_anomalies_reach_somebody(
     assert "critical anomalies in ten minutes" in alert["annotations"]["summary"]
 
 
-def test_a_service_that_goes_away_is_reported(
+def test_stopped_service_raises_an_alert(
     running: Running, prometheus: httpx.Client, inbox: Inbox
 ) -> None:
     up = 'up{job="api-anomaly-detection"} == 1'
@@ -251,7 +251,7 @@ def test_the_rules_pass_their_own_tests(program: Program) -> None:
         assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_the_docs_configuration_for_kubernetes_is_one(program: Program, tmp_path: Path) -> None:
+def test_documented_scrape_configuration_is_valid(program: Program, tmp_path: Path) -> None:
     text = (ROOT / "docs" / "operations.md").read_text()
     blocks = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
     (block,) = [block for block in blocks if "kubernetes_sd_configs" in block]

@@ -1,4 +1,4 @@
-"""The service's own log, after a busy run: useful, rotated, and about nobody."""
+"""The service's own log, after a busy run: useful, rotated, without personal data."""
 
 import json
 import os
@@ -74,7 +74,7 @@ def busy_hour(client: httpx.Client, logs: list[dict[str, object]], port: int) ->
     raw_request(port, "POST /detect HTTP/1.1\r\nHost: anna\r\nContent-Length: anna\r\n\r\n")
 
 
-def test_a_busy_process_writes_nobodys_name_to_its_log_or_its_terminal(
+def test_log_and_terminal_of_a_busy_process_hold_no_personal_data(
     running: Running, service: httpx.Client, logs, tmp_path: Path
 ) -> None:
     who = {"ip_address": "2001:db8::a11a:cafe", "user_agent": "Marked-Agent/7 (anna)"}
@@ -97,7 +97,7 @@ def test_a_busy_process_writes_nobodys_name_to_its_log_or_its_terminal(
     assert [word for word in private if word.lower() in (text + terminal).lower()] == []
 
 
-def test_the_log_begins_anew_each_day_and_thirty_days_are_kept(tmp_path: Path) -> None:
+def test_log_rotates_daily_and_keeps_thirty_days(tmp_path: Path) -> None:
     file = tmp_path / "journal.log"
     for name, days in (("journal.log", 2), ("journal.old.log", 40), ("journal.recent.log", 20)):
         (tmp_path / name).write_text("{}\n")
