@@ -22,20 +22,17 @@ from contextlib import suppress
 from functools import cache
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from api_anomaly.absent import absent
+import numba
+from numba.core.caching import CompileResultCacheImpl, FunctionCache, UserProvidedCacheLocator
 
-# Numba looks for SciPy, whose linear algebra no kernel needs: 13 megabytes that would stay for as
-# long as the service lives. A training gets SciPy when it asks for it.
-with absent("scipy"):
-    import numba
-    from numba.core.caching import CompileResultCacheImpl, FunctionCache, UserProvidedCacheLocator
-    from numba.core.registry import cpu_target
-
-    # What it would do before the first kernel, and where it looks once more.
-    cpu_target.typing_context.refresh()
-    cpu_target.target_context.refresh()
+#: One record of a structured array inside a kernel, where its fields are attributes. (NumPy's type
+#: of such a record, numpy.void, does not know their names.)
+Record = Any
+#: A function that a decorator below compiles. It keeps its type, so that mypy checks kernels and
+#: their calls like any other function.
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 _SOURCES = Path(__file__).parent
 _PACKAGES = ("logs", "features", "model", "explain", "feedback")  # those that hold kernels
@@ -113,7 +110,7 @@ class _KernelCache(FunctionCache):
                 super().save_overload(sig, data)  # type: ignore[no-untyped-call]
 
 
-def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
+def kernel(function: Function) -> Function:
     """Compile `function` for arrays: no Python objects, no GIL, IEEE arithmetic, kept on disk.
 
     A kernel that another calls becomes part of it: to hand on a table (dozens of words) would cost
@@ -122,13 +119,14 @@ def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
     return _kept(function, numba.njit(nogil=True, error_model="numpy", forceinline=True)(function))
 
 
-def bare_kernel(function: Callable[..., Any]) -> Callable[..., Any]:
+def bare_kernel(function: Function) -> Function:
     """A `kernel` that makes no array and counts no references to those it is given: what is called
     for every byte would spend half its time on that. Its callers hold the arrays meanwhile."""
     uncounted: Any = {"_nrt": False}  # not among the options that Numba declares
     return _kept(function, numba.njit(nogil=True, error_model="numpy", **uncounted)(function))
 
 
-def _kept(function: Callable[..., Any], compiled: Any) -> Callable[..., Any]:
+def _kept(function: Function, compiled: Any) -> Function:
     compiled._cache = _KernelCache(function)  # type: ignore[no-untyped-call]
-    return compiled  # type: ignore[no-any-return]
+    dispatcher: Function = compiled
+    return dispatcher

@@ -172,3 +172,9 @@ def test_a_kernel_divides_as_numpy_does_and_outlives_its_kept_file() -> None:
         file.write_bytes(b"spoilt")
     assert compiled.kernel(ratio)(1.0, 0.0) == math.inf
     shutil.rmtree(own, ignore_errors=True)
+
+
+def test_a_service_that_only_scores_does_not_import_scikit_learn() -> None:
+    program = "import sys, api_anomaly.http.app; assert 'sklearn' not in sys.modules"
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, timeout=300)
+    assert done.returncode == 0
