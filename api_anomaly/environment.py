@@ -8,7 +8,7 @@ from dataclasses import field
 from pathlib import Path
 from typing import Any
 
-from api_anomaly.rules import RuleError, RuleSet, RuleStream
+from api_anomaly.rules import RuleEngine, RuleError, RuleSet
 
 Parser = Callable[[str], Any]
 _LEVELS = ("TRACE", "DEBUG", "INFO", "SUCCESS", "WARNING", "ERROR", "CRITICAL")
@@ -70,7 +70,7 @@ def rules_in(text: str) -> RuleSet:
     """The static rules in the file of that name."""
     try:
         rules = RuleSet.load(Path(text))
-        RuleStream(rules)  # whether they can be counted on live traffic
+        RuleEngine(rules.rules)  # whether they can be counted on live traffic
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError(f"a readable file of rules ({error})") from None
     except RuleError as error:

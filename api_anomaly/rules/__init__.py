@@ -1,32 +1,26 @@
-"""The static rules: what a careful team writes by hand before it has a detector.
+"""Static rules: the baseline that the detector is compared with.
 
-Lives here: readable rules in YAML (``default.yaml``), their evaluation over logs in time order, and
-their tuning on a training window. The rules are the baseline that the detector has to beat, and can
-run beside it on live traffic (`RuleStream`).
-May not live here: HTTP, files other than the rules themselves, clocks (time arrives in the logs),
-the detector. This room imports no other room; it needs numpy and PyYAML only.
+Readable rules in YAML (``default.yaml``), one engine that evaluates them over logs, and tuning on a
+training window. The rules can run beside the detector on live traffic. The package reads no clock
+(time is in the logs) and imports no other package of the service; it needs numpy and PyYAML.
 
-    YAML -reading-> RuleSet -evaluate(RuleLogs, RuleState)-> Fired (n, rules)
-    RuleSet -RuleStream.fired(SentLogs)-> Fired, call by call, in any order of time, in bounded room
+    YAML -parsing-> RuleSet -RuleEngine.evaluate(RuleLogs)-> Fired (n, rules)
     training RuleLogs -tune-> RuleSet with higher thresholds and notes that say why
 """
 
+from api_anomaly.rules.engine import Fired, RuleEngine
 from api_anomaly.rules.logs import RuleLogs
 from api_anomaly.rules.rule import Match, Rule, RuleError
-from api_anomaly.rules.ruleset import Fired, RuleSet
-from api_anomaly.rules.state import RuleState
-from api_anomaly.rules.stream import RuleStream, SentLogs
+from api_anomaly.rules.ruleset import RuleSet
 from api_anomaly.rules.tuning import tune
 
 __all__ = [
     "Fired",
     "Match",
     "Rule",
+    "RuleEngine",
     "RuleError",
     "RuleLogs",
     "RuleSet",
-    "RuleState",
-    "RuleStream",
-    "SentLogs",
     "tune",
 ]

@@ -1,11 +1,11 @@
-"""The logs that rules read: eight plain columns in time order."""
+"""The logs that rules read: eight plain columns."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -13,9 +13,9 @@ import numpy.typing as npt
 
 @dataclass(frozen=True, slots=True)
 class RuleLogs:
-    """n logs in time order, one column each.
+    """n logs in the order in which they arrived, one column each.
 
-    time           float64 (n,)  Unix seconds, never decreasing
+    time           float64 (n,)  Unix seconds
     actor          n texts or None  the user, or the address when there is no user
     address        n texts or None
     status         int64 (n,)    HTTP status code
@@ -24,10 +24,8 @@ class RuleLogs:
     endpoint       n texts
     agent          n texts or None
 
-    Raises ValueError when the columns differ in length, a time is not finite, or time goes back.
+    Raises ValueError when the columns differ in length or a time is not finite.
     """
-
-    in_order: ClassVar[bool] = True
 
     time: npt.NDArray[np.float64]
     actor: Sequence[str | None]
@@ -44,14 +42,11 @@ class RuleLogs:
             raise ValueError(f"columns of rule logs differ in length: {lengths}")
         if not bool(np.isfinite(self.time).all()):
             raise ValueError("the time of every rule log must be a finite number")
-        if self.in_order and bool((np.diff(self.time) < 0).any()):
-            raise ValueError("rule logs must be in time order")
 
     def __len__(self) -> int:
         return len(self.time)
 
     def __getitem__(self, rows: slice) -> RuleLogs:
-        """The logs of a slice with a positive step, so still in time order."""
         return RuleLogs(*(getattr(self, field.name)[rows] for field in fields(self)))
 
     @classmethod
@@ -79,8 +74,8 @@ class RuleLogs:
         )
 
     @classmethod
-    def of_records(cls, records: Iterable[Mapping[str, Any]]) -> RuleLogs:
-        """The same from log entries in the HTTP contract's names, already in time order.
+    def of_records(cls, records: Iterable[Mapping[str, Any]]) -> Self:
+        """The same from log entries with the field names of the HTTP contract.
 
         Timestamps are ISO 8601 text (naive = UTC) or Unix seconds. Raises KeyError for a record
         without timestamp, endpoint, method or status_code.
@@ -94,7 +89,7 @@ class RuleLogs:
             addresses,
             [int(row["status_code"]) for row in rows],
             [str(row["method"]).upper() for row in rows],
-            [_known_size(row.get("response_size")) for row in rows],
+            [_size_or_none(row.get("response_size")) for row in rows],
             [row["endpoint"] for row in rows],
             [row.get("user_agent") for row in rows],
         )
@@ -108,6 +103,6 @@ def unix_seconds(timestamp: str | float) -> float:
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
-def _known_size(size: float | None) -> float | None:
-    """Bytes, or None: a negative size means unknown in the contract."""
+def _size_or_none(size: float | None) -> float | None:
+    # A negative size means unknown in the contract.
     return None if size is None or size < 0 else size

@@ -28,35 +28,35 @@ def read_rules(text: str) -> tuple[tuple[Rule, ...], tuple[str, ...]]:
         raise RuleError(f"the rules are not readable YAML: {error}") from error
     if not isinstance(document, dict) or not isinstance(document.get("rules"), list):
         raise RuleError("the rules must be a mapping with a list named 'rules'")
-    _refuse_unknown(document, frozenset({"rules", "notes"}), "the rules")
-    rules = tuple(_rule(entry, place) for place, entry in enumerate(document["rules"], start=1))
+    _reject_unknown(document, frozenset({"rules", "notes"}), "the rules")
+    rules = tuple(_rule(entry, number) for number, entry in enumerate(document["rules"], start=1))
     for rule in rules:
         if sum(other.id == rule.id for other in rules) > 1:
             raise RuleError(f"rule {rule.id!r}: the id is used twice")
     return rules, tuple(str(note) for note in document.get("notes") or ())
 
 
-def _rule(entry: object, place: int) -> Rule:
-    """One rule out of its mapping; `place` names a rule that has no id."""
+def _rule(entry: object, number: int) -> Rule:
+    """One rule from its mapping; `number` names a rule that has no id."""
     if not isinstance(entry, dict):
-        raise RuleError(f"rule number {place}: must be a mapping, not {entry!r}")
+        raise RuleError(f"rule number {number}: must be a mapping, not {entry!r}")
     name = entry.get("id")
     if not isinstance(name, str) or not name:
-        raise RuleError(f"rule number {place}: needs an id (text)")
+        raise RuleError(f"rule number {number}: needs an id (text)")
     where = f"rule {name!r}"
-    description = _needed(entry, "description", where)
+    description = _required(entry, "description", where)
     if "fires_on" in entry:
-        _refuse_unknown(entry, INSTANT, where)
+        _reject_unknown(entry, INSTANT, where)
         return Rule(name, str(description), _match(entry["fires_on"], where))
-    _refuse_unknown(entry, COUNTING, where)
-    counts = _needed(entry, "counts", where, hint=" (or 'fires_on' for a rule without a window)")
+    _reject_unknown(entry, COUNTING, where)
+    counts = _required(entry, "counts", where, hint=" (or 'fires_on' for a rule without a window)")
     return Rule(
         name,
         str(description),
         Match() if counts == EVERY_LOG else _match(counts, where),
-        _per(_needed(entry, "per", where), where),
-        _window(_needed(entry, "window", where), where),
-        _at_least(_needed(entry, "threshold", where), where),
+        _per(_required(entry, "per", where), where),
+        _window(_required(entry, "window", where), where),
+        _at_least(_required(entry, "threshold", where), where),
     )
 
 
@@ -64,7 +64,7 @@ def _match(conditions: object, where: str) -> Match:
     """The conditions of a rule; at least one."""
     if not isinstance(conditions, dict) or not conditions:
         raise RuleError(f"{where}: conditions must be a mapping such as 'status: 500-599'")
-    _refuse_unknown(conditions, frozenset(CONDITIONS), where)
+    _reject_unknown(conditions, frozenset(CONDITIONS), where)
     given: dict[str, Any] = {}
     for name, value in conditions.items():
         field, reader = CONDITIONS[name]
@@ -140,14 +140,14 @@ def _at_least(value: object, where: str) -> int:
     return at_least
 
 
-def _needed(entry: Mapping[str, Any], key: str, where: str, hint: str = "") -> object:
+def _required(entry: Mapping[str, Any], key: str, where: str, hint: str = "") -> object:
     if entry.get(key) in (None, ""):
         raise RuleError(f"{where}: needs {key!r}{hint}")
     found: object = entry[key]
     return found
 
 
-def _refuse_unknown(entry: Mapping[Any, Any], known: frozenset[str], where: str) -> None:
+def _reject_unknown(entry: Mapping[Any, Any], known: frozenset[str], where: str) -> None:
     for key in entry:
         if key not in known:
             raise RuleError(f"{where}: unknown entry {key!r}; known are {', '.join(sorted(known))}")

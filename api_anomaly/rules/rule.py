@@ -1,4 +1,4 @@
-"""One rule: which logs it looks at, per whom it counts them, and when it fires."""
+"""One rule: which logs it matches, by which key it counts them, and when it fires."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ import numpy.typing as npt
 
 from api_anomaly.rules.logs import RuleLogs
 
-# Whose logs a rule counts together, and the column that says so.
+# The columns of RuleLogs by which a rule may count.
 SCOPES = ("actor", "address", "endpoint")
 
 
 class RuleError(ValueError):
-    """Rules that cannot be read. The text names the rule and the faulty entry."""
+    """Invalid rules. The message names the rule and the faulty entry."""
 
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """Conditions on one log; an empty condition holds always, all must hold.
+    """Conditions on one log. All must hold; an empty condition always holds.
 
     status      inclusive ranges of status codes, any of them
     method      upper-case methods, any of them
@@ -57,9 +57,9 @@ class Rule:
     """A rule without a window fires on each matching log; one with a window counts.
 
     id           stable name, the column of the result
-    description  what it means, for humans
+    description  one sentence for readers
     match        the logs that it looks at
-    per          actor, address or endpoint: whose logs are counted together
+    per          actor, address or endpoint: the key by which logs are counted
     window       seconds, or None for a rule that does not count
     at_least     the count from which it fires (1 without a window)
     """
@@ -72,16 +72,16 @@ class Rule:
     at_least: int = 1
 
     def keys(self, logs: RuleLogs) -> Sequence[str | None]:
-        """Whose log each one is; a log of nobody is never counted."""
+        """n texts: the key of each log; None is never counted."""
         columns = {"actor": logs.actor, "address": logs.address, "endpoint": logs.endpoint}
         return columns[self.per]
 
 
 def _containing(values: Sequence[str | None], parts: tuple[str, ...]) -> npt.NDArray[np.bool_]:
     """bool (n,): the values that contain any part. Each distinct value is searched once."""
-    verdicts: dict[str | None, bool] = {None: False}
+    found: dict[str | None, bool] = {None: False}
     for value in values:
-        if value not in verdicts:
+        if value not in found:
             lowered = value.lower() if value else ""
-            verdicts[value] = any(part in lowered for part in parts)
-    return np.fromiter((verdicts[value] for value in values), np.bool_, len(values))
+            found[value] = any(part in lowered for part in parts)
+    return np.fromiter((found[value] for value in values), np.bool_, len(values))

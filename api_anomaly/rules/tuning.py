@@ -1,4 +1,4 @@
-"""Raise the rules' thresholds until a training window would have been quiet enough."""
+"""Raise thresholds until each rule fires on at most a given share of a training window."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ import numpy.typing as npt
 from api_anomaly.rules.logs import RuleLogs
 from api_anomaly.rules.rule import Match, Rule
 from api_anomaly.rules.ruleset import RuleSet
-from api_anomaly.rules.state import window_counts
 
-# The window of a rule that had none and now counts, in seconds: that of the default rules.
+# Window in seconds of a rule that had none and now counts: the window of the default rules.
 NEW_WINDOW = 60.0
 
 
@@ -31,14 +30,17 @@ def tune(training: RuleLogs, ruleset: RuleSet, budget: float = 0.001) -> RuleSet
     request rule    fires on at most a logs: kept. Fires on more: a rule on what the client did
                     (status, method, endpoint) becomes a counting rule per actor with a window of
                     60 s, at_least tuned as above but at least 2; a rule on who the client is
-                    (its agent alone) is dropped, as counting it would only measure its pace.
+                    (its agent alone) is dropped, as counting it would only measure its rate.
 
     This is the (1 - budget) quantile of the actors' own per-request values. Attacks in the
     training window count like everything else, and raise thresholds. Each change is one of the
-    result's notes. Raises ValueError without training logs or for a budget outside [0, 1).
+    result's notes. Raises ValueError for no training logs, for logs that are not in time order and
+    for a budget outside [0, 1).
     """
     if not len(training):
         raise ValueError("rules cannot be tuned without training logs")
+    if bool((np.diff(training.time) < 0).any()):
+        raise ValueError("training logs of rules must be in time order")
     if not 0 <= budget < 1:
         raise ValueError("the alert budget must be a share in [0, 1)")
     tuned: list[Rule] = []
@@ -71,7 +73,7 @@ def _fit(rule: Rule, training: RuleLogs, allowed: int) -> tuple[Rule | None, str
 
 def _raise_count(rule: Rule, training: RuleLogs, allowed: int) -> tuple[Rule, str]:
     values = window_counts(training, rule, rule.match.rows(training)).astype(np.float64)
-    at_least = max(rule.at_least, 1 + int(_first_over(values, allowed)))
+    at_least = max(rule.at_least, 1 + int(_largest_quiet_value(values, allowed)))
     if at_least == rule.at_least:
         return rule, ""
     note = f"{rule.id}: threshold raised from at least {rule.at_least} to at least {at_least}"
@@ -81,13 +83,34 @@ def _raise_count(rule: Rule, training: RuleLogs, allowed: int) -> tuple[Rule, st
 def _raise_size(rule: Rule, size_over: int, training: RuleLogs, allowed: int) -> tuple[Rule, str]:
     others = replace(rule.match, size_over=None).rows(training)
     sizes = np.where(others, np.nan_to_num(training.response_size, nan=0.0), 0.0)
-    raised = max(size_over, int(np.ceil(_first_over(sizes, allowed))))
+    raised = max(size_over, int(np.ceil(_largest_quiet_value(sizes, allowed))))
     if raised == size_over:
         return rule, ""
     note = f"{rule.id}: threshold raised from more than {size_over} to more than {raised} bytes"
     return replace(rule, match=replace(rule.match, size_over=raised)), note
 
 
-def _first_over(values: npt.NDArray[np.float64], allowed: int) -> float:
-    """The largest value that must not fire when `allowed` logs may: the (allowed + 1)-th."""
+def _largest_quiet_value(values: npt.NDArray[np.float64], allowed: int) -> float:
+    """The (allowed + 1)-th largest value: it must not fire if `allowed` logs may."""
     return float(np.partition(values, len(values) - 1 - allowed)[len(values) - 1 - allowed])
+
+
+def window_counts(logs: RuleLogs, rule: Rule, hits: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+    """int64 (n,): at each log, the number of counted logs of its key in the rule's window, the log
+    itself included. The engine avoids this exact count; tuning needs it. O(n log n).
+
+    logs  in time order
+    hits  bool (n,): the logs that the rule counts
+    """
+    rows_of: dict[str, list[int]] = {}
+    for row, key in enumerate(rule.keys(logs)):
+        if key is not None:
+            rows_of.setdefault(key, []).append(row)
+    counts = np.zeros(len(logs), dtype=np.int64)
+    window = rule.window or 0.0
+    for rows in rows_of.values():
+        times = logs.time[rows]
+        total = np.concatenate(([0], np.cumsum(hits[rows])))
+        oldest = np.searchsorted(times, times - window, side="left")
+        counts[rows] = total[1:] - total[oldest]
+    return counts

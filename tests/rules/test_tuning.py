@@ -1,4 +1,6 @@
-"""Tuned rules keep the budget on their training window, and are no stricter than they must."""
+"""Tuned rules keep the budget on their training window and are no stricter than needed."""
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -31,7 +33,7 @@ def training(draw: st.DrawFn) -> RuleLogs:
     sizes = np.where(rng.random(count) < 0.1, np.nan, rng.integers(0, 100, count))
     return RuleLogs.of(
         np.cumsum(rng.exponential(20, count)).tolist(),
-        [f"actor-{place}" for place in rng.integers(0, 5, count)],
+        [f"actor-{number}" for number in rng.integers(0, 5, count)],
         ["192.0.2.1"] * count,
         np.where(rng.random(count) < share, rng.choice([404, 500], count), 200).tolist(),
         ["GET"] * count,
@@ -68,7 +70,7 @@ def test_no_threshold_is_raised_further_than_the_budget_needs(
 
 def logs_with(status: list[int], agent: str = "Mozilla") -> RuleLogs:
     count = len(status)
-    time = [float(place) for place in range(count)]
+    time = [float(second) for second in range(count)]
     none = [None] * count
     return RuleLogs.of(
         time, ["a"] * count, none, status, ["GET"] * count, none, ["/"] * count, [agent] * count
@@ -98,9 +100,12 @@ def test_tuned_rules_are_written_down_with_their_notes() -> None:
     assert tuned.notes and RuleSet.load(tuned.to_yaml()) == tuned
 
 
-def test_nothing_can_be_learnt_from_no_logs_or_for_no_budget() -> None:
+def test_tuning_needs_logs_in_time_order_and_a_budget() -> None:
     with pytest.raises(ValueError, match="without training logs"):
         tune(logs_with([]), RULES)
+    logs = logs_with([200, 200])
+    with pytest.raises(ValueError, match="time order"):
+        tune(replace(logs, time=logs.time[::-1]), RULES)
     for budget in (-0.1, 1.0, float("nan")):
         with pytest.raises(ValueError, match="budget"):
             tune(logs_with([200]), RULES, budget)
