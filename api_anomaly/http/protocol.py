@@ -19,7 +19,6 @@ from api_anomaly.http.state import HttpState
 from api_anomaly.http.auth.scopes import NEEDED
 from api_anomaly.http.security_headers import SECURITY_HEADERS
 from api_anomaly.settings import Settings
-from api_anomaly.http.whole import Whole
 
 #: How often each connection is looked at, in seconds.
 _LOOK = 1.0
@@ -165,8 +164,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         if (full or late) and cycle.scope["method"] == "POST":
             self._shed(cycle, "requests" if full else "wait")
         else:
-            whole: Any = Whole(app, cycle)  # uvicorn's narrower types of the same thing
-            super()._start_asgi_task(cycle, whole)
+            super()._start_asgi_task(cycle, app)
 
     def _shed(self, cycle: RequestResponseCycle, reason: str) -> None:
         cycle.response_started = cycle.response_complete = True
