@@ -1,4 +1,4 @@
-"""Reading a request's body: never more than the limit, sent or inflated."""
+"""Reading a request body, bounded in bytes (as sent and decompressed) and in seconds."""
 
 import asyncio
 import zlib
@@ -6,41 +6,39 @@ from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple
 
 from starlette.requests import ClientDisconnect
-from starlette.types import Message, Receive
+from starlette.types import Receive
 
-from api_anomaly.http.begun import Begun
 from api_anomaly.errors import BodyTooLarge, BodyTooSlow, EncodingBroken, EncodingUnknown
 from api_anomaly.runtime.threads import in_thread
 
-_SLICE: Final = 64 * 1024
-#: Compressed bytes that are inflated on the event loop; more of them go to a thread.
-_INLINE = 4 * 1024
-#: Parts of one gzip body. Real writers make one, blocked ones a few; a million empty ones are an
-#: attack.
-_MOST_PARTS = 4_096
-#: Bytes that buy a body one second more. Slower than the slowest line, faster than an attack
-#: which holds a place for nothing.
-_SLOWEST = 16 * 1024
+_CHUNK_BYTES: Final = 64 * 1024
+#: Compressed bytes up to which a body is decompressed on the event loop instead of in a thread.
+_INLINE_BYTES: Final = 4 * 1024
+#: Members of one gzip body (RFC 1952). Writers make one, block writers a few; a body of a million
+#: empty members is an attack.
+_MAX_GZIP_MEMBERS: Final = 4_096
+#: Bytes that extend a body's time limit by one second: slower than the slowest real network,
+#: faster than an attack that only keeps a connection busy.
+_BYTES_PER_SECOND: Final = 16 * 1024
 
 
-class Bounds(NamedTuple):
-    """What a body may be: its bytes, as sent and inflated, the seconds it may take besides one for
-    each 16 KiB, and whom to tell of bytes that are held."""
+class BodyLimits(NamedTuple):
+    """`max_bytes` as sent and decompressed; `seconds` in which it must arrive, besides one for
+    each 16 KiB; `hold` is called with the number of bytes that were added in memory."""
 
-    most_bytes: int
+    max_bytes: int
     seconds: float
     hold: Callable[[int], None]
 
 
 async def read_body(
-    headers: Iterable[tuple[bytes, bytes]], receive: Receive, bounds: Bounds
+    headers: Iterable[tuple[bytes, bytes]], receive: Receive, limits: BodyLimits
 ) -> bytes:
-    """The body, inflated when it came as gzip.
+    """The request body, decompressed if it is gzip.
 
     Raises BodyTooLarge, BodyTooSlow, EncodingUnknown, EncodingBroken, ClientDisconnect, and what
-    `bounds.hold` raises.
+    `limits.hold` raises.
     """
-    most_bytes = bounds.most_bytes
     length, encoding = b"", b""
     for name, value in headers:
         if name == b"content-length":
@@ -49,97 +47,77 @@ async def read_body(
             encoding = value.strip().lower()
     if encoding not in (b"", b"identity", b"gzip", b"x-gzip"):
         raise EncodingUnknown("Only gzip is known as Content-Encoding.")
-    if length.isdigit() and int(length) > most_bytes:
-        raise _too_large(most_bytes)
-    body = await _received(receive, bounds)
+    if length.isdigit() and int(length) > limits.max_bytes:
+        raise _too_large(limits.max_bytes)
+    body = await _receive_all(receive, limits)
     if not encoding.endswith(b"gzip"):
         return body
-    if len(body) <= _INLINE:
-        inflated = inflate(body, most_bytes)
+    if len(body) <= _INLINE_BYTES:
+        decompressed = decompress(body, limits.max_bytes)
     else:
-        inflated = await in_thread(inflate, body, most_bytes)
-    bounds.hold(len(inflated))
-    return inflated
+        decompressed = await in_thread(decompress, body, limits.max_bytes)
+    limits.hold(len(decompressed))
+    return decompressed
 
 
-async def _received(receive: Receive, bounds: Bounds) -> bytes:
-    """All parts, each in time: a body that stays away ends as one that trickles."""
-    first = Begun(receive())
-    if first.waits or first.result.get("more_body", False):
-        return await _in_time(first, receive, bounds)
-    # It has come whole with its head, as nearly every small one has: no clock has to be set.
-    part = _part(first.result)
-    if len(part) > bounds.most_bytes:
-        raise _too_large(bounds.most_bytes)
-    bounds.hold(len(part))
-    return part
-
-
-async def _in_time(first: Begun[Message], receive: Receive, bounds: Bounds) -> bytes:
-    parts: list[bytes] = []
+async def _receive_all(receive: Receive, limits: BodyLimits) -> bytes:
+    chunks: list[bytes] = []
     size = 0
     more = True
     try:
-        async with asyncio.timeout(bounds.seconds) as limit:
-            end = limit.when() or 0.0
-            message = await first if first.waits else first.result
+        async with asyncio.timeout(limits.seconds) as timeout:
+            deadline = timeout.when() or 0.0
             while more:
-                part = _part(message)
-                size += len(part)
-                if size > bounds.most_bytes:
-                    raise _too_large(bounds.most_bytes)
-                bounds.hold(len(part))
-                parts.append(part)
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise ClientDisconnect()
+                chunk: bytes = message.get("body", b"")
                 more = message.get("more_body", False)
+                size += len(chunk)
+                if size > limits.max_bytes:
+                    raise _too_large(limits.max_bytes)
+                limits.hold(len(chunk))
+                chunks.append(chunk)
                 if more:
-                    limit.reschedule(end + size / _SLOWEST)
-                    message = await receive()
+                    timeout.reschedule(deadline + size / _BYTES_PER_SECOND)
     except TimeoutError:
         raise BodyTooSlow("The body came too slowly.") from None
-    return parts[0] if len(parts) == 1 else b"".join(parts)
+    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
-def _part(message: Message) -> bytes:
-    if message["type"] == "http.disconnect":
-        raise ClientDisconnect()
-    part: bytes = message.get("body", b"")
-    return part
+def decompress(body: bytes, max_bytes: int) -> bytes:
+    """Decompress gzip (RFC 1952), 64 KiB at a time so that it stops at `max_bytes`.
 
-
-def inflate(body: bytes, most_bytes: int) -> bytes:
-    """`body` out of gzip (RFC 1952), made a slice at a time so that a bomb stops at the limit."""
-    inflated: list[bytes] = []
-    remaining = most_bytes
-    left = memoryview(body)
-    for _ in range(_MOST_PARTS):
+    Raises BodyTooLarge and EncodingBroken.
+    """
+    chunks: list[bytes] = []
+    remaining = max_bytes
+    unread = memoryview(body)
+    for _ in range(_MAX_GZIP_MEMBERS):
         stream = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
         while not stream.eof:
-            given = stream.unconsumed_tail or bytes(left[:_SLICE])
-            left = left if stream.unconsumed_tail else left[_SLICE:]
-            piece = _decompressed(stream, given, min(_SLICE, remaining + 1))
-            inflated.append(piece)
-            remaining -= len(piece)
+            data = stream.unconsumed_tail or bytes(unread[:_CHUNK_BYTES])
+            unread = unread if stream.unconsumed_tail else unread[_CHUNK_BYTES:]
+            chunk = _decompress_chunk(stream, data, min(_CHUNK_BYTES, remaining + 1))
+            chunks.append(chunk)
+            remaining -= len(chunk)
             if remaining < 0:
-                raise _too_large(most_bytes)
-            if not given and not piece:
+                raise _too_large(max_bytes)
+            if not data and not chunk:
                 raise EncodingBroken("The body ends before its gzip stream does.")
-        left = body_after(body, left, stream.unused_data)
-        if not left:
-            return b"".join(inflated)
+        # The next member begins in the unused end of the last chunk.
+        unread = memoryview(body)[len(body) - len(unread) - len(stream.unused_data) :]
+        if not unread:
+            return b"".join(chunks)
     raise EncodingBroken("The body consists of too many gzip parts.")
 
 
-def body_after(body: bytes, left: memoryview, unused: bytes) -> memoryview:
-    """What follows a finished gzip part: the unused end of its last slice, and all that is left."""
-    return memoryview(body)[len(body) - len(left) - len(unused) :]
-
-
-def _decompressed(stream: "zlib._Decompress", data: bytes, most: int) -> bytes:
+def _decompress_chunk(stream: "zlib._Decompress", data: bytes, max_bytes: int) -> bytes:
     try:
-        return stream.decompress(data, most)
+        return stream.decompress(data, max_bytes)
     except zlib.error as error:
         raise EncodingBroken("The body is not gzip, although its header says so.") from error
 
 
-def _too_large(most_bytes: int) -> BodyTooLarge:
-    return BodyTooLarge(f"At most {most_bytes} bytes fit into one request, also after inflating.")
+def _too_large(max_bytes: int) -> BodyTooLarge:
+    return BodyTooLarge(f"At most {max_bytes} bytes fit into one request, also after inflating.")

@@ -16,7 +16,7 @@ import api_anomaly.logs.scan.bodies  # noqa: F401
 with atheris.instrument_imports(include=["api_anomaly"]):
     from api_anomaly.errors import AnomalyError
     from api_anomaly.http.auth.tokens import bearer_token
-    from api_anomaly.http.body import inflate
+    from api_anomaly.http.body import decompress
     from api_anomaly.logs.decode import Decoder
     from api_anomaly.runtime.idempotency import retry_key
     from api_anomaly.http.auth.token_file import entries_in
@@ -32,7 +32,7 @@ DECODER, UNSCANNED = Decoder(1_000, 1_000), Decoder(1_000, 1_000, scans=False)
 
 
 def gzipped(data: bytes) -> None:
-    assert len(inflate(data, MOST_BYTES)) <= MOST_BYTES
+    assert len(decompress(data, MOST_BYTES)) <= MOST_BYTES
 
 
 def meaning(decoder: Decoder, data: bytes) -> object:

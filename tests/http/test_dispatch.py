@@ -1,16 +1,13 @@
 """The short ways of a small request: no caller can tell them from the long ones."""
 
-import asyncio
 import shutil
 import socket
-from collections.abc import Awaitable
 from typing import Any
 
 import httpx
 import numpy as np
 import pytest
 
-from api_anomaly.http.begun import Begun
 from api_anomaly.telemetry.distribution import Histogram
 
 #: With a layer besides Watch, every request goes the framework's way.
@@ -107,47 +104,6 @@ def test_a_large_answer_is_whole(serve, logs) -> None:
 
 
 # --- the parts ------------------------------------------------------------------------------------
-
-
-async def _after(pauses: int, result: str) -> str:
-    for _ in range(pauses):
-        await asyncio.sleep(0)
-    return result
-
-
-@pytest.mark.parametrize("pauses", [0, 1, 3])
-def test_what_was_begun_ends_with_its_result(pauses: int) -> None:
-    async def test() -> None:
-        begun = Begun(_after(pauses, "there"))
-        assert begun.waits == (pauses > 0)
-        assert (await begun if begun.waits else begun.result) == "there"
-
-    asyncio.run(test())
-
-
-def test_what_was_begun_hears_of_its_end() -> None:
-    async def test() -> None:
-        event, ended = asyncio.Event(), []
-
-        async def waiting() -> None:
-            try:
-                await event.wait()
-            finally:
-                ended.append(True)
-
-        def begun() -> Awaitable[None]:
-            return Begun(waiting())
-
-        async def timed() -> None:
-            found = begun()
-            async with asyncio.timeout(0.01):
-                await found
-
-        with pytest.raises(TimeoutError):
-            await timed()
-        assert ended == [True]
-
-    asyncio.run(test())
 
 
 def test_values_one_by_one_count_as_an_array_of_them_does() -> None:

@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from api_anomaly.http.admission import AdmissionTicket
 from api_anomaly.http.responses import FeedbackAnswer, FeedbackItemAnswer, FeedbackStatus
-from api_anomaly.http.body import Bounds, read_body
+from api_anomaly.http.body import BodyLimits, read_body
 from api_anomaly.http.feedback_body import FeedbackRequest, Verdict
 from api_anomaly.runtime.label_store import LabelCounts
 from api_anomaly.http.state import HttpState, authorized_state
@@ -31,8 +31,8 @@ async def feedback(request: Request) -> Response:
     headers, settings = request.scope["headers"], parts.app.settings
     given = retry_key(headers)
     with parts.admission.visit() as visit:
-        bounds = Bounds(settings.max_body_bytes, settings.body_seconds, visit.hold)
-        body = await read_body(headers, request.receive, bounds)
+        limits = BodyLimits(settings.max_body_bytes, settings.body_seconds, visit.hold)
+        body = await read_body(headers, request.receive, limits)
         taught = partial(_taught, parts, visit, body)
         if given is None:
             return Response(await taught(), media_type="application/json")

@@ -21,7 +21,7 @@ from api_anomaly.http.responses import (
     TrainAnswer,
     detection_json,
 )
-from api_anomaly.http.body import Bounds, read_body
+from api_anomaly.http.body import BodyLimits, read_body
 from api_anomaly.logs.decode import Detection
 from api_anomaly.http.handlers.feedback import status_of
 from api_anomaly.telemetry.metrics import CONTENT_TYPE
@@ -71,8 +71,8 @@ async def detect(request: Request) -> Response:
     key = given and owned_key(request.scope["state"]["caller"].owner, given)
     settings = parts.app.settings
     with parts.admission.visit() as visit:
-        bounds = Bounds(settings.max_body_bytes, settings.body_seconds, visit.hold)
-        body = await read_body(headers, request.receive, bounds)
+        limits = BodyLimits(settings.max_body_bytes, settings.body_seconds, visit.hold)
+        body = await read_body(headers, request.receive, limits)
         detected = partial(_detected, parts, visit, body)
         if key is None:
             return Response(await detected(), media_type=_JSON)
@@ -129,8 +129,8 @@ async def train(request: Request) -> Response:
     settings = parts.app.settings
     started = time.perf_counter()
     with parts.app.training.claimed():
-        bounds = Bounds(settings.max_training_body_bytes, settings.body_seconds, _held_by_one)
-        body = await read_body(request.scope["headers"], request.receive, bounds)
+        limits = BodyLimits(settings.max_training_body_bytes, settings.body_seconds, _held_by_one)
+        body = await read_body(request.scope["headers"], request.receive, limits)
         history = await in_thread(parts.app.decoder.history, body)
         del body  # up to half a gigabyte that the training does not need
         manifest = await parts.app.training.run(history)
