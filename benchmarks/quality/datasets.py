@@ -16,7 +16,7 @@ import numpy.typing as npt
 from api_anomaly.logs.columns import Columns, columns_of
 from api_anomaly.rules import RuleLogs
 from api_anomaly.rules.logs import unix_seconds
-from benchmarks.traffic.simulation import Traffic
+from api_anomaly.simulator.simulation import Traffic
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 Ints: TypeAlias = npt.NDArray[np.int64]

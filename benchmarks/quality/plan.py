@@ -14,8 +14,8 @@ from benchmarks.quality.datasets import Dataset, of_traffic, read_ndjson
 from benchmarks.quality.measured import Measured, measure
 from benchmarks.quality.pooled import Pooled
 from benchmarks.quality.promises import BUDGETS, Promise, kept
-from benchmarks.traffic.scenario import Scenario, preset
-from benchmarks.traffic.simulation import simulate
+from api_anomaly.simulator.scenario import Scenario, preset
+from api_anomaly.simulator.simulation import simulate
 
 CLEAN, CONTAMINATED = "simulated, clean training", "simulated, contaminated training"
 CLEAN_WEEKS = "simulated weeks without attacks"

@@ -10,8 +10,8 @@ import venv
 from pathlib import Path
 
 from benchmarks.robustness.service import ROOT, TOKEN, Service
-from benchmarks.traffic.scenario import preset
-from benchmarks.traffic.simulation import simulate
+from api_anomaly.simulator.scenario import preset
+from api_anomaly.simulator.simulation import simulate
 
 _LOCK = ROOT / "requirements-fuzz.txt"
 _TOOLS = ROOT / ".venv" / "fuzz"

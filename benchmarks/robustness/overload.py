@@ -12,8 +12,8 @@ from typing import Any
 from benchmarks.robustness.openloop import Load, load
 from benchmarks.robustness.service import TOKEN, Service, encoded
 from benchmarks.speed.load import rate, request_bytes
-from benchmarks.traffic.scenario import preset
-from benchmarks.traffic.simulation import simulate
+from api_anomaly.simulator.scenario import preset
+from api_anomaly.simulator.simulation import simulate
 
 #: Times the capacity.
 OVERLOAD = 3.0

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.robustness.service import TOKEN, Service, encoded
-from benchmarks.traffic.scenario import preset
-from benchmarks.traffic.simulation import simulate
+from api_anomaly.simulator.scenario import preset
+from api_anomaly.simulator.simulation import simulate
 
 _EVERY = 5.0  # seconds between two samples
 _LOGS = 20  # in a batch

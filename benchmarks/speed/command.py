@@ -16,8 +16,8 @@ from benchmarks.speed import cold, grown, late, million, models, side
 from benchmarks.speed.contenders import Run
 from benchmarks.speed.goals import below_guards
 from benchmarks.speed.report import Measured, Table, goals, machine, text, write
-from benchmarks.traffic.scenario import preset
-from benchmarks.traffic.simulation import simulate
+from api_anomaly.simulator.scenario import preset
+from api_anomaly.simulator.simulation import simulate
 
 #: The parts by name, in their order.
 PARTS: dict[str, Callable[[Run], Measured]] = {

@@ -14,8 +14,8 @@ from api_anomaly.features.extract import actor_keys, observe
 from api_anomaly.features.table import NAMES
 from api_anomaly.features.memory import ACTOR, ENDPOINT, SHARED, TRANSITIONS, Memory, State
 from api_anomaly.features.lru_table import empty_table
-from benchmarks.traffic.scenario import Scenario
-from benchmarks.traffic.simulation import simulate
+from api_anomaly.simulator.scenario import Scenario
+from api_anomaly.simulator.simulation import simulate
 from tests.support.reference_features import Naive
 from tests.support.reference_log_record import read
 from tests.support.records import record

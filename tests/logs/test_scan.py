@@ -22,8 +22,8 @@ from api_anomaly.logs.scan.numbers import number
 from api_anomaly.logs.scan.texts import copy_text
 from api_anomaly.logs.decode import Decoder
 from api_anomaly.logs.ordinary import Ordinary, ordinary
-from benchmarks.traffic.scenario import preset
-from benchmarks.traffic.simulation import simulate
+from api_anomaly.simulator.scenario import preset
+from api_anomaly.simulator.simulation import simulate
 from tests.support.wild_json import ADDRESSES, MOMENTS, NUMBERS, TEXTS
 
 DETECT = known("logs", "threshold", "include_scores", "include_rules", "update_state")

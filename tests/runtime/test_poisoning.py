@@ -14,8 +14,8 @@ import pytest
 from api_anomaly.detector import Detector, FitOptions, Fitted, fit
 from api_anomaly.logs.decode import Decoder
 
-from benchmarks.traffic.scenario import preset
-from benchmarks.traffic.simulation import simulate
+from api_anomaly.simulator.scenario import preset
+from api_anomaly.simulator.simulation import simulate
 
 Log = dict[str, Any]
 TRAINED, JUDGED = 6_000, 2_000

@@ -7,8 +7,8 @@ import pytest
 from benchmarks.quality.contenders import Contender, Scored, contenders
 from benchmarks.quality.datasets import Dataset, of_traffic
 from benchmarks.quality.measured import Measured, measure
-from benchmarks.traffic.scenario import Scenario
-from benchmarks.traffic.simulation import Traffic, simulate
+from api_anomaly.simulator.scenario import Scenario
+from api_anomaly.simulator.simulation import Traffic, simulate
 
 SMALL = Scenario(
     seed=4,

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from benchmarks.quality.datasets import Dataset, UnreadableData, of_records, read_ndjson
-from benchmarks.traffic.simulation import Traffic
-from benchmarks.traffic.writer import write_logs
+from api_anomaly.simulator.simulation import Traffic
+from api_anomaly.simulator.writer import write_logs
 
 LOG = {"timestamp": 0, "endpoint": "/a", "method": "get", "status_code": "200"}
 

@@ -17,7 +17,7 @@ from benchmarks.quality.plan import CLEAN, CLEAN_WEEKS, Results
 from benchmarks.quality.pooled import Pooled
 from benchmarks.quality.promises import Promise, together
 from benchmarks.quality.tables import change
-from benchmarks.traffic.scenario import FAMILIES
+from api_anomaly.simulator.scenario import FAMILIES
 
 
 def test_a_rule_set_at_its_own_recall_is_itself(measured: Measured) -> None:

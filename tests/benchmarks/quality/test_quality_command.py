@@ -14,9 +14,9 @@ from benchmarks.quality.command import main
 from benchmarks.quality.goals import GOALS
 from benchmarks.quality.plan import CLEAN, CLEAN_WEEKS, Plan, Source, carry_out
 from benchmarks.quality.report import as_json, as_markdown, made_on
-from benchmarks.traffic.scenario import Scenario
-from benchmarks.traffic.simulation import Traffic, simulate
-from benchmarks.traffic.writer import write_logs
+from api_anomaly.simulator.scenario import Scenario
+from api_anomaly.simulator.simulation import Traffic, simulate
+from api_anomaly.simulator.writer import write_logs
 from tests.support.paths import ROOT
 
 

@@ -10,9 +10,9 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.traffic.catalogue import ENDPOINTS, ITEMS
-from benchmarks.traffic.network import AddressBook
-from benchmarks.traffic.scenario import Scenario
+from api_anomaly.simulator.catalogue import ENDPOINTS, ITEMS
+from api_anomaly.simulator.network import AddressBook
+from api_anomaly.simulator.scenario import Scenario
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 Ints: TypeAlias = npt.NDArray[np.int64]

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmarks.traffic.catalogue import ENDPOINTS
-from benchmarks.traffic.events import CASE, SERVER_DECIDES, Events, Floats, Ints, World
-from benchmarks.traffic.people import HOUR
-from benchmarks.traffic.scenario import DAY
+from api_anomaly.simulator.catalogue import ENDPOINTS
+from api_anomaly.simulator.events import CASE, SERVER_DECIDES, Events, Floats, Ints, World
+from api_anomaly.simulator.people import HOUR
+from api_anomaly.simulator.scenario import DAY
 
 MINUTE = 60.0
 FAILURES = np.array([500, 502, 503, 504])

@@ -6,11 +6,20 @@ from typing import NamedTuple
 
 import numpy as np
 
-from benchmarks.traffic.agents import agents_at, choose_programs
-from benchmarks.traffic.catalogue import INDEX
-from benchmarks.traffic.events import CASE, NOBODY, Events, Floats, Ints, World, choose_items, join
-from benchmarks.traffic.people import HOUR
-from benchmarks.traffic.scenario import DAY
+from api_anomaly.simulator.agents import agents_at, choose_programs
+from api_anomaly.simulator.catalogue import INDEX
+from api_anomaly.simulator.events import (
+    CASE,
+    NOBODY,
+    Events,
+    Floats,
+    Ints,
+    World,
+    choose_items,
+    join,
+)
+from api_anomaly.simulator.people import HOUR
+from api_anomaly.simulator.scenario import DAY
 
 
 class Service(NamedTuple):

@@ -1,4 +1,4 @@
-"""The command line of the simulator; ``scripts/simulate`` is its door."""
+"""The command line of the simulator: `scripts/simulate --help`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from benchmarks.traffic.scenario import PRESETS, Scenario, preset
+from api_anomaly.simulator.scenario import PRESETS, Scenario, preset
 
 # Options that change a field of the scenario: name, type, meaning.
 CHANGES: tuple[tuple[str, type, str], ...] = (
@@ -65,8 +65,8 @@ def _scenario(options: argparse.Namespace) -> Scenario:
 
 def _run(scenario: Scenario, out: Path, labels: bool) -> int:
     # Not at the top: --help has to work where numpy is not installed yet.
-    from benchmarks.traffic.simulation import simulate
-    from benchmarks.traffic.writer import summary, write_logs
+    from api_anomaly.simulator.simulation import simulate
+    from api_anomaly.simulator.writer import summary, write_logs
 
     begin = perf_counter()
 

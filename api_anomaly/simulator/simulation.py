@@ -8,17 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.traffic.agents import AGENTS
-from benchmarks.traffic.campaigns import campaign_events, join_campaigns
-from benchmarks.traffic.catalogue import ENDPOINTS, PATHS, WORDS
-from benchmarks.traffic.events import CASES, Actor, Events, Flags, Floats, Ints, World, join
-from benchmarks.traffic.hard_cases import hard_case_events
-from benchmarks.traffic.people import make_people
-from benchmarks.traffic.scenario import Scenario
-from benchmarks.traffic.server import Answers, answer, weather
-from benchmarks.traffic.services import service_events
-from benchmarks.traffic.sessions import hide_strangers, make_visits, visit_events
-from benchmarks.traffic.visitors import visitor_events
+from api_anomaly.simulator.agents import AGENTS
+from api_anomaly.simulator.campaigns import campaign_events, join_campaigns
+from api_anomaly.simulator.catalogue import ENDPOINTS, PATHS, WORDS
+from api_anomaly.simulator.events import CASES, Actor, Events, Flags, Floats, Ints, World, join
+from api_anomaly.simulator.hard_cases import hard_case_events
+from api_anomaly.simulator.people import make_people
+from api_anomaly.simulator.scenario import Scenario
+from api_anomaly.simulator.server import Answers, answer, weather
+from api_anomaly.simulator.services import service_events
+from api_anomaly.simulator.sessions import hide_strangers, make_visits, visit_events
+from api_anomaly.simulator.visitors import visitor_events
 
 CONTRACT_FIELDS = (
     "timestamp",

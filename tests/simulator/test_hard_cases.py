@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from api_anomaly.rules import RuleLogs, RuleSet
-from benchmarks.traffic.events import CASE, CASES
-from benchmarks.traffic.scenario import preset
-from benchmarks.traffic.simulation import Traffic, simulate
+from api_anomaly.simulator.events import CASE, CASES
+from api_anomaly.simulator.scenario import preset
+from api_anomaly.simulator.simulation import Traffic, simulate
 
 # The rules that ought to ban each case, at least one of them in every scenario.
 EXPECTED = {

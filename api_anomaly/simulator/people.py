@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from benchmarks.traffic.agents import choose_programs
-from benchmarks.traffic.chains import CHAINS
-from benchmarks.traffic.catalogue import INDEX
-from benchmarks.traffic.events import Flags, Floats, Ints, World
+from api_anomaly.simulator.agents import choose_programs
+from api_anomaly.simulator.chains import CHAINS
+from api_anomaly.simulator.catalogue import INDEX
+from api_anomaly.simulator.events import Flags, Floats, Ints, World
 
 HOUR = 3_600.0
 OFFICES = 4

@@ -9,15 +9,15 @@ from ipaddress import ip_address
 import numpy as np
 import pytest
 
-from benchmarks.traffic.attacks import ATTACKS
-from benchmarks.traffic.campaigns import campaign_events
-from benchmarks.traffic.catalogue import ENDPOINTS, ITEMS, PATHS, WORDS
-from benchmarks.traffic.chains import CHAINS, chain_of
-from benchmarks.traffic.events import World
-from benchmarks.traffic.people import make_people
-from benchmarks.traffic.scenario import FAMILIES, PRESETS, Scenario, preset
-from benchmarks.traffic.services import service_events
-from benchmarks.traffic.simulation import CONTRACT_FIELDS, TRUTH_FIELDS, Traffic, simulate
+from api_anomaly.simulator.attacks import ATTACKS
+from api_anomaly.simulator.campaigns import campaign_events
+from api_anomaly.simulator.catalogue import ENDPOINTS, ITEMS, PATHS, WORDS
+from api_anomaly.simulator.chains import CHAINS, chain_of
+from api_anomaly.simulator.events import World
+from api_anomaly.simulator.people import make_people
+from api_anomaly.simulator.scenario import FAMILIES, PRESETS, Scenario, preset
+from api_anomaly.simulator.services import service_events
+from api_anomaly.simulator.simulation import CONTRACT_FIELDS, TRUTH_FIELDS, Traffic, simulate
 
 SMALL = Scenario(seed=5, days=3, training_days=2, users=30, attackers=1)
 

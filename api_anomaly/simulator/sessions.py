@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmarks.traffic.agents import agents_at
-from benchmarks.traffic.catalogue import INDEX
-from benchmarks.traffic.chains import Chain, chain_of, walk
-from benchmarks.traffic.events import (
+from api_anomaly.simulator.agents import agents_at
+from api_anomaly.simulator.catalogue import INDEX
+from api_anomaly.simulator.chains import Chain, chain_of, walk
+from api_anomaly.simulator.events import (
     CASE,
     NOBODY,
     Events,
@@ -20,8 +20,8 @@ from benchmarks.traffic.events import (
     choose_items,
     join,
 )
-from benchmarks.traffic.people import FORBIDDEN, HOUR, ROLES, People
-from benchmarks.traffic.scenario import DAY
+from api_anomaly.simulator.people import FORBIDDEN, HOUR, ROLES, People
+from api_anomaly.simulator.scenario import DAY
 
 # How a visit begins: with a token that is still good, with one that has run out, or logging in.
 RESUMED, EXPIRED, LOGIN = 0, 1, 2

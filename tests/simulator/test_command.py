@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.traffic.command import main
-from benchmarks.traffic.scenario import preset
-from benchmarks.traffic.simulation import CONTRACT_FIELDS, simulate
-from benchmarks.traffic.writer import write_logs
+from api_anomaly.simulator.command import main
+from api_anomaly.simulator.scenario import preset
+from api_anomaly.simulator.simulation import CONTRACT_FIELDS, simulate
+from api_anomaly.simulator.writer import write_logs
 from tests.support.paths import ROOT
 
 SMALL = ["--preset", "week", "--users", "20", "--days", "2", "--seed", "3"]
@@ -64,7 +64,7 @@ def test_a_place_that_cannot_be_written_to_is_said(
 
 
 def test_the_script_explains_itself_in_a_fresh_checkout_without_numpy(tmp_path: Path) -> None:
-    for folder in ("scripts", "benchmarks"):
+    for folder in ("scripts", "api_anomaly"):
         shutil.copytree(ROOT / folder, tmp_path / folder)
     answer = subprocess.run(
         [sys.executable, "-S", tmp_path / "scripts" / "simulate", "--help"],

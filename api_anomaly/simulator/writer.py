@@ -8,9 +8,9 @@ from collections import Counter
 from pathlib import Path
 from typing import BinaryIO
 
-from benchmarks.traffic.attacks import ATTACKS
-from benchmarks.traffic.events import CASES
-from benchmarks.traffic.simulation import Traffic
+from api_anomaly.simulator.attacks import ATTACKS
+from api_anomaly.simulator.events import CASES
+from api_anomaly.simulator.simulation import Traffic
 
 LINES_AT_ONCE = 2_000
 

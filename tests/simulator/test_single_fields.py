@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from benchmarks.traffic.simulation import Traffic
+from api_anomaly.simulator.simulation import Traffic
 
 Numbers = npt.NDArray[np.float64]
 FOLDS, BINS, PRIOR_LOGS = 5, 64, 5.0

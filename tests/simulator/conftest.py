@@ -2,8 +2,8 @@
 
 import pytest
 
-from benchmarks.traffic.scenario import preset
-from benchmarks.traffic.simulation import Traffic, simulate
+from api_anomaly.simulator.scenario import preset
+from api_anomaly.simulator.simulation import Traffic, simulate
 
 
 @pytest.fixture(scope="session")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from benchmarks.traffic.agents import agents_at, choose_programs
-from benchmarks.traffic.catalogue import INDEX, ITEMS
-from benchmarks.traffic.chains import chain_of
-from benchmarks.traffic.events import NOBODY, Events, Floats, Ints, World, choose_items, join
-from benchmarks.traffic.people import HOUR
-from benchmarks.traffic.scenario import DAY
-from benchmarks.traffic.sessions import draw_lengths, stroll
+from api_anomaly.simulator.agents import agents_at, choose_programs
+from api_anomaly.simulator.catalogue import INDEX, ITEMS
+from api_anomaly.simulator.chains import chain_of
+from api_anomaly.simulator.events import NOBODY, Events, Floats, Ints, World, choose_items, join
+from api_anomaly.simulator.people import HOUR
+from api_anomaly.simulator.scenario import DAY
+from api_anomaly.simulator.sessions import draw_lengths, stroll
 
 CRAWLERS = 3
 CRAWLER_PACE = 330.0

@@ -8,13 +8,22 @@ from __future__ import annotations
 
 import numpy as np
 
-from benchmarks.traffic.agents import agents_at, choose_programs
-from benchmarks.traffic.catalogue import INDEX
-from benchmarks.traffic.events import CASE, NOBODY, Events, Floats, Ints, World, choose_items, join
-from benchmarks.traffic.people import HOUR, People
-from benchmarks.traffic.scenario import DAY
-from benchmarks.traffic.sessions import Visits
-from benchmarks.traffic.visitors import lookers, strangers_addresses
+from api_anomaly.simulator.agents import agents_at, choose_programs
+from api_anomaly.simulator.catalogue import INDEX
+from api_anomaly.simulator.events import (
+    CASE,
+    NOBODY,
+    Events,
+    Floats,
+    Ints,
+    World,
+    choose_items,
+    join,
+)
+from api_anomaly.simulator.people import HOUR, People
+from api_anomaly.simulator.scenario import DAY
+from api_anomaly.simulator.sessions import Visits
+from api_anomaly.simulator.visitors import lookers, strangers_addresses
 
 # Of each, a day for each user of the scenario.
 GALLERIES, STORMS = 0.006, 0.004

@@ -6,14 +6,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from benchmarks.traffic.agents import agents_at, choose_programs
-from benchmarks.traffic.attacks import ATTACKS, Attack
-from benchmarks.traffic.catalogue import ENDPOINTS, INDEX, ITEMS
-from benchmarks.traffic.chains import chain_of, walk
-from benchmarks.traffic.events import NOBODY, Events, Floats, Ints, World, choose_items, join
-from benchmarks.traffic.people import HOUR, ROLES, People, account_name
-from benchmarks.traffic.scenario import DAY
-from benchmarks.traffic.sessions import LOYALTY
+from api_anomaly.simulator.agents import agents_at, choose_programs
+from api_anomaly.simulator.attacks import ATTACKS, Attack
+from api_anomaly.simulator.catalogue import ENDPOINTS, INDEX, ITEMS
+from api_anomaly.simulator.chains import chain_of, walk
+from api_anomaly.simulator.events import NOBODY, Events, Floats, Ints, World, choose_items, join
+from api_anomaly.simulator.people import HOUR, ROLES, People, account_name
+from api_anomaly.simulator.scenario import DAY
+from api_anomaly.simulator.sessions import LOYALTY
 
 MEMBERS_OF_LONG_STANDING = 0.5
 FROM_THE_OWNERS_PLACE = 0.7

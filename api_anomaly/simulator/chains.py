@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.traffic.catalogue import ENDPOINTS, INDEX
+from api_anomaly.simulator.catalogue import ENDPOINTS, INDEX
 
 CHAINS: dict[str, str] = {
     "customer": """
