@@ -92,7 +92,7 @@ def test_a_backup_of_the_running_service_restores_model_and_memory(
 
 
 def certificate(folder: Path) -> ssl.SSLContext:
-    """privkey.pem and fullchain.pem, made by the command of the docs, and a client that trusts them."""
+    """privkey.pem and fullchain.pem from the docs' command, and a client that trusts them."""
     (command,) = re.findall(r"To try it: `openssl (.*?)`", OPERATIONS, re.DOTALL)
     subprocess.run(["openssl", *command.split()], cwd=folder, check=True, capture_output=True)
     return ssl.create_default_context(cafile=folder / "fullchain.pem")

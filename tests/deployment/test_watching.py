@@ -57,7 +57,7 @@ def inbox() -> Iterator[Inbox]:
 
 
 def seconds_for_minutes(rules: Path, folder: Path) -> None:
-    """The rules with a second for each minute that an alert waits, so that the test does not wait minutes."""
+    """The rules with seconds in place of the minutes that an alert waits: a faster test."""
     content = yaml.safe_load(rules.read_text())
     for group in content["groups"]:
         group["interval"] = "1s"
