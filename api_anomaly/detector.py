@@ -23,7 +23,8 @@ from api_anomaly.feedback.labels import LABEL, labels_of
 from api_anomaly.features.memory import Memory
 from api_anomaly.model.bundle import Model, odds_of_abuse, to_score
 from api_anomaly.model.classifier import AbuseClassifier
-from api_anomaly.explain.reasons import Reason, PeerBaseline, explain
+from api_anomaly.explain.reasons import Reason, explain
+from api_anomaly.model.peer_baseline import PeerBaseline
 from api_anomaly.model.classifier_training import (
     excluded_from_threshold,
     synthetic_rows,

@@ -1,7 +1,6 @@
 """Each recipe of CONTRIBUTING.md, followed to the letter in a scratch copy, does what it says."""
 
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -10,9 +9,7 @@ from tests.support.recipes import recipes, scratch_copy
 
 RECIPES = recipes()
 #: What must hold in the scratch copy after each recipe, as a command.
-PROOFS = {
-    "Add a feature": "from api_anomaly.features.table import NAMES; assert 'user_redirects_1h' in NAMES",
-}
+PROOFS = {}
 
 
 def run(folder: Path, *command: str) -> None:

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from api_anomaly.kernels import kernel
-from api_anomaly.features.table import ADDRESS, FEATURES, NAMES, SINGLE
+from api_anomaly.model.peer_baseline import AGE_COLUMN
+from api_anomaly.features.table import ADDRESS, NAMES, SINGLE
 
 OLD_ENOUGH = 2.0  # hours since it was first seen, before which an actor has no habits
 _ENOUGH = 3.0  # past requests, below which a share of them says nothing
@@ -85,11 +86,6 @@ def _sources() -> tuple[NDArray[np.int64], NDArray[np.float64]]:
 _COLUMNS, _TOLD = _sources()
 _REQUESTS_1H, _REQUESTS_1D = _column("requests_1h"), _column("requests_1d")
 _ERRORS_1D = _column("client_errors_1d")
-#: The column that says how long the actor of a behaviour is known; a request's actor is its user.
-AGE = np.array(
-    [NAMES.index("address_age" if row.name.startswith("address_") else "user_age")
-     for row in FEATURES]
-)  # fmt: skip
 
 
 @kernel
@@ -98,7 +94,7 @@ def actor_baseline(x, j):  # type: ignore[no-untyped-def]
 
     A count in its unit, a share as it is, bits against the peers for each request.
     """
-    age = math.expm1(x[AGE[j]])
+    age = math.expm1(x[AGE_COLUMN[j]])
     if _COLUMNS[j, 0] < 0 or age < OLD_ENOUGH:
         return math.nan
     past = _past(x, j)

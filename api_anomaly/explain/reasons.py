@@ -17,30 +17,28 @@ actor itself is no reason.
 """
 
 import math
-from functools import partial
-from typing import Any, NamedTuple, Protocol, Self
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from api_anomaly.kernels import kernel
-from api_anomaly.model.executor import Executor, serial
 from api_anomaly.features.table import ADDRESS, FEATURES, COUNT, NAMES, SINGLE
-from api_anomaly.model.calibration import quantiles
-from api_anomaly.explain.actor_baseline import AGE, of_a_day, actor_baseline, pace_window
+from api_anomaly.model.peer_baseline import (
+    AGE_COLUMN,
+    MIDDLE,
+    SHARES,
+    STARTS_WITH_ONE,
+    PeerBaseline,
+    age_group,
+    without_first,
+)
+from api_anomaly.explain.actor_baseline import of_a_day, actor_baseline, pace_window
 from api_anomaly.explain.wording import in_words, sentence, spoken
 
 _MOST = 3
 _CHUNK = 4_096  # rows explained at once: a few MB each
-_AGES = np.log1p(np.array([1.0, 24.0]))  # hours at which an actor is known for longer
-_HALF = np.array([0.5])
-_TOGETHER = 16  # columns taken out of the rows at once: one cache line of each
-_LEAST = np.float32(0.05)  # spread of a behaviour in which all are alike
-_FEWEST = 200  # training rows of an age, below which all are asked
-# Shares of training rows below a level: two sides and the middle.
-_SHARES = np.array([0.01, 0.05, 0.25, 0.5, 0.75, 0.9, 0.95, 0.98, 0.99])
-_MIDDLE = int(np.searchsorted(_SHARES, 0.5))
-_ABOVE, _BELOW = -np.log1p(-_SHARES), -np.log(_SHARES)  # -ln(tail) at the levels, from either side
+_ABOVE, _BELOW = -np.log1p(-SHARES), -np.log(SHARES)  # -ln(tail) at the levels, from either side
 #: Between middle and last level at least, so that the first of a thing that hardly anybody has is
 #: not rarer than a hundred of what all have some of: one more of it, or a step that a person sees.
 _STEP = {"share": 0.2, "bits": 2.0, "log s": 0.5}
@@ -64,13 +62,6 @@ _CIRCUMSTANCES = np.array([row.family in ("history", "rhythm", "endpoint") for r
 _CIRCUMSTANCES[NAMES.index("user_hour_surprise")] = False
 #: Where somebody comes from says less than what was done: most who move are harmless.
 _SAYS_LESS = np.where([row.family == "counterparts" for row in FEATURES], 0.7, 1.0)
-#: What everybody begins with one of: the first is none to wonder about.
-_BEGUN = np.array(
-    [
-        row.name.endswith(("_new_addresses_1d", "_new_users_1d", "_new_user_agents_1d"))
-        for row in FEATURES
-    ]
-)
 
 
 class Reason(NamedTuple):
@@ -92,46 +83,6 @@ class Scorer(Protocol):
 
     def contributions(self, rows: NDArray[np.float32]) -> NDArray[np.float64]:
         """Evidence (n, d) that each behaviour adds, negative where it speaks for the log."""
-
-
-class PeerBaseline(NamedTuple):
-    """What training held to be usual, for actors known for under an hour, under a day, and longer:
-    the median log (3, d), and `levels` (3, shares, d) that so many of the logs are below.
-    """
-
-    usual: NDArray[np.float32]
-    levels: NDArray[np.float32]
-
-    @classmethod
-    def of(cls, rows: NDArray[np.float32], executor: Executor = serial) -> Self:
-        """From training rows (n, d)."""
-        usual = np.empty((len(_AGES) + 1, rows.shape[1]), np.float32)
-        levels = np.empty((len(usual), len(_SHARES), rows.shape[1]), np.float32)
-        alike = {place: _alike(rows[:, place]) for place in np.unique(AGE)}
-        found = cls(usual, levels)
-        starts = range(0, rows.shape[1], _TOGETHER)
-        executor([partial(found._measure, rows, alike, start) for start in starts])
-        return found
-
-    def _measure(
-        self, rows: NDArray[np.float32], alike: dict[Any, list[NDArray[np.int64]]], start: int
-    ) -> None:
-        """Fill in the columns from `start` on; `alike` are the rows of each age, see `_alike`."""
-        some = np.ascontiguousarray(rows[:, start : start + _TOGETHER].T)
-        for j, column in enumerate(some, start):
-            for age, known in enumerate(alike[AGE[j]]):
-                values = np.sort(column[known])
-                self.usual[age, j] = quantiles(values, _HALF)[0]
-                if _BEGUN[j]:
-                    values = np.sort(_besides(rows, j)[known])
-                self.levels[age, :, j] = quantiles(values, _SHARES)
-
-    def spread(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Per behaviour (d,), of those known for a day or more: the distances from the median down
-        to the 1 % and up to the 99 % point, at least a twentieth.
-        """
-        usual, levels = self.usual[-1], self.levels[-1]
-        return np.maximum(usual - levels[0], _LEAST), np.maximum(levels[-1] - usual, _LEAST)
 
 
 def explain(
@@ -165,53 +116,17 @@ def _reason(place: int, fact: list[float]) -> Reason:
     return Reason(NAMES[place], value, others, text, own if own == own else None)
 
 
-def _alike(age: NDArray[np.float32]) -> list[NDArray[np.int64]]:
-    """The rows whose actor, known for `age` (n,), is of each age; all where those are too few."""
-    known = np.searchsorted(_AGES, age, side="right")
-    rows = [np.flatnonzero(known == place) for place in range(len(_AGES) + 1)]
-    return [some if len(some) >= _FEWEST else np.arange(len(age)) for some in rows]
-
-
-def _besides(rows: NDArray[np.float32], j: int) -> NDArray[np.float32]:
-    """Behaviour `j` of `rows` (n, d) without the first of what everybody begins with one of."""
-    besides = np.empty(len(rows), np.float32)
-    _leave_first(rows, j, besides)
-    return besides
-
-
-@kernel
-def _leave_first(rows, j, besides):  # type: ignore[no-untyped-def]
-    for i in range(len(rows)):
-        besides[i] = _besides_first(rows[i], j)
-
-
-@kernel
-def _besides_first(x, j):  # type: ignore[no-untyped-def]
-    """A count of a day (log) without what was counted when the actor was first seen."""
-    first = 2.0 ** (-math.expm1(x[AGE[j]]) / 24.0)
-    return math.log1p(max(0.0, math.expm1(x[j]) - first))
-
-
-@kernel
-def _age(x, j):  # type: ignore[no-untyped-def]
-    """How long the actor of behaviour `j` is known: a place in the scaler's ages."""
-    age = 0
-    while age < len(_AGES) and x[AGE[j]] >= _AGES[age]:
-        age += 1
-    return age
-
-
 @kernel
 def _rareness(level, value, both_sides, step):  # type: ignore[no-untyped-def]
     """-ln of the share of training rows with at least `value`, by the levels (shares,); 0 in the
     middle. Linear in between, on beyond the last level by its mean slope.
     """
-    middle, last = level[_MIDDLE], len(level) - 1
+    middle, last = level[MIDDLE], len(level) - 1
     if value > middle:
         if value >= level[last]:
-            steep = (_ABOVE[last] - _ABOVE[_MIDDLE]) / max(level[last] - middle, step)
+            steep = (_ABOVE[last] - _ABOVE[MIDDLE]) / max(level[last] - middle, step)
             return _ABOVE[last] + (value - level[last]) * steep
-        quantile = _MIDDLE + 1
+        quantile = MIDDLE + 1
         while value > level[quantile]:
             quantile += 1
         part = (value - level[quantile - 1]) / (level[quantile] - level[quantile - 1])
@@ -219,9 +134,9 @@ def _rareness(level, value, both_sides, step):  # type: ignore[no-untyped-def]
     if not both_sides or value == middle:
         return 0.0
     if value <= level[0]:
-        steep = (_BELOW[0] - _BELOW[_MIDDLE]) / max(middle - level[0], step)
+        steep = (_BELOW[0] - _BELOW[MIDDLE]) / max(middle - level[0], step)
         return _BELOW[0] + (level[0] - value) * steep
-    quantile = _MIDDLE - 1
+    quantile = MIDDLE - 1
     while value < level[quantile]:
         quantile -= 1
     part = (level[quantile + 1] - value) / (level[quantile + 1] - level[quantile])
@@ -231,8 +146,8 @@ def _rareness(level, value, both_sides, step):  # type: ignore[no-untyped-def]
 @kernel
 def _weight(x, j, added, levels):  # type: ignore[no-untyped-def]
     """How much behaviour `j` of the row x (d,) is a reason; see the module."""
-    value = _besides_first(x, j) if _BEGUN[j] else float(x[j])
-    level = levels[_age(x, j), :, j]
+    value = without_first(x, j) if STARTS_WITH_ONE[j] else float(x[j])
+    level = levels[age_group(x, j), :, j]
     rare = min(_STEEPEST, _rareness(level, value, _BOTH_SIDES[j], _STEPS[j]))
     if rare == 0.0:
         return 0.0
@@ -292,9 +207,9 @@ def _tell(rows, picks, usual, facts):  # type: ignore[no-untyped-def]
             if j < 0:
                 continue
             own = math.nan if of_a_day(j) else actor_baseline(x, j)
-            facts[i, k, 0], facts[i, k, 1] = spoken(x, j), spoken(usual[_age(x, j)], j)
+            facts[i, k, 0], facts[i, k, 1] = spoken(x, j), spoken(usual[age_group(x, j)], j)
             facts[i, k, 2] = in_words(own, j)
             facts[i, k, 3] = pace_window(j)
             counterpart = j + ADDRESS if j < ADDRESS else j - ADDRESS
             facts[i, k, 4] = j < SINGLE and x[j] == x[counterpart]
-            facts[i, k, 5] = math.expm1(x[AGE[j]]) < 24.0
+            facts[i, k, 5] = math.expm1(x[AGE_COLUMN[j]]) < 24.0

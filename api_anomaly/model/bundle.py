@@ -16,7 +16,7 @@ from api_anomaly.features.table import NAMES, SCHEMA
 from api_anomaly.model.calibration import Calibration, TailCurve, interpolate
 from api_anomaly.model.forest import Forest
 from api_anomaly.model.classifier import AbuseClassifier
-from api_anomaly.explain.reasons import PeerBaseline
+from api_anomaly.model.peer_baseline import PeerBaseline
 from api_anomaly.model.trees import Trees
 from api_anomaly.model.tree_walk import add_up
 from api_anomaly.errors import ModelIncompatible

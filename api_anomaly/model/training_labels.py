@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from api_anomaly.feedback.labels import Spread, distances, last_of_users, latest
-from api_anomaly.explain.reasons import PeerBaseline
+from api_anomaly.model.peer_baseline import PeerBaseline
 
 #: Seconds before and after a judged log within which its user's logs may share the verdict, and
 #: the distance (see `feedback.FAR`) up to which they do, and up to which users were judged for the

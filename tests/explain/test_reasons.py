@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 
 from api_anomaly.features.table import FEATURES, NAMES
 from api_anomaly.detector import Detector, FitOptions, Fitted, fit
-from api_anomaly.explain.actor_baseline import AGE, actor_baseline
-from api_anomaly.explain.reasons import PeerBaseline, _choose, explain
+from api_anomaly.explain.actor_baseline import actor_baseline
+from api_anomaly.explain.reasons import _choose, explain
+from api_anomaly.model.peer_baseline import AGE_COLUMN, PeerBaseline
 from tests.support import reference_reasons as naive_reasons
 from tests.support.streams import START, columns, plain
 from tests.test_detector import traffic
@@ -278,7 +279,7 @@ def test_the_own_usual_is_told_in_the_unit_of_the_value(peer_baseline: PeerBasel
 
 def test_what_the_scaler_holds_for_usual_is_what_numpy_says() -> None:
     rows = np.random.default_rng(5).exponential(2.0, (901, len(NAMES))).astype(np.float32)
-    rows[:, AGE] = np.float32(5.0)  # all are known for long
+    rows[:, AGE_COLUMN] = np.float32(5.0)  # all are known for long
     peer_baseline = PeerBaseline.of(rows)
     kept = [
         j

@@ -12,7 +12,7 @@ from api_anomaly.feedback.rescoring import Feedback
 from api_anomaly.model.training_labels import TrainingLabels, Side
 from api_anomaly.feedback.labels import LABEL, labels_of
 from api_anomaly.model.bundle import Model
-from api_anomaly.explain.reasons import PeerBaseline
+from api_anomaly.model.peer_baseline import PeerBaseline
 from tests.support.streams import columns, traffic
 
 DAY, WIDTH, OPTIONS = 86_400.0, len(NAMES), FitOptions(trees=20, memory_entities=2_000)
