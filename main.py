@@ -1,14 +1,11 @@
-"""The front door: `python main.py`, or `uvicorn main:app`."""
-
-import os
+"""Start the service: `python main.py`, or `uvicorn main:app`."""
 
 from api_anomaly.http.app import create_app
-from api_anomaly.environment import SettingsError
 from api_anomaly.http.server import serve
-from api_anomaly.settings import Settings
+from api_anomaly.settings import Settings, SettingsError
 
 try:
-    settings = Settings.from_environ(os.environ)
+    settings = Settings()
 except SettingsError as error:
     raise SystemExit(str(error)) from None
 

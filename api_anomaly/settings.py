@@ -1,253 +1,466 @@
-"""Every setting, as a manual: what it does, its unit, and why it starts as it does.
+"""Settings from environment variables: one class, one field for each variable.
 
-``Settings.from_environ(os.environ)`` reads them once, in main; everything else gets them passed in.
-An empty variable counts as unset. ``python -m api_anomaly.settings`` prints the README's
-table.
+``Settings()`` reads the environment once, in main; everything else gets the object passed in. An
+empty variable counts as unset, and no ``.env`` file is read. ``python -m api_anomaly.settings``
+prints the table in docs/settings.md. To add a setting, add a field: default, meaning, bounds.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+import ipaddress
+import re
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Literal, Self
 
-from api_anomaly.rules import RuleSet
-from api_anomaly.environment import (
-    Secrets,
-    SettingsError,
-    between,
-    level,
-    one_worker,
-    parsed,
-    rules_in,
-    setting,
-    whole,
-)
-from api_anomaly.settings_server import DoorSettings
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
+from pydantic import ModelWrapValidatorHandler, model_validator
+from pydantic.config import JsonDict
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails, PydanticCustomError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from api_anomaly.rules import RuleEngine, RuleError, RuleSet
 
 #: The sample value of the documents: it works, with a warning.
 SAMPLE_TOKEN = "your-secret-token"  # nosec B105  # published on purpose
-#: Names that are taken beside the model.
+#: Names of other files in the folder of the model.
 RESERVED = frozenset(
     ("current", "versions", ".lock", "memory.snapshot", ".memory.snapshot.part")
     + ("auth_token", "signing_key", "feedback", ".feedback.part", "feedback.damaged")
     + (".feedback.damaged.part",)
-    + ("answers.db", "answers.db-wal", "answers.db-shm")
 )
 _MIB = 1024 * 1024
+_ORIGIN = re.compile(r"https?://[A-Za-z0-9.\[\]:-]+")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Settings(DoorSettings):
-    """All settings, by group. Read them with `from_environ`, or name them in a test."""
+class SettingsError(Exception):
+    """Settings that cannot be used: one sentence a line, each names its variable."""
 
-    model_path: Path = setting(
-        "MODEL_PATH",
-        Path("models/isolation_forest.pkl"),
-        Path,
-        "Model",
-        "The forest. Its folder also keeps the versions, the memory and the secrets made here.",
+
+def _check_digits(value: Any) -> Any:
+    """Pydantic alone would accept "1_000" and "80.0"."""
+    if isinstance(value, str) and not (value.isascii() and value.removeprefix("-").isdigit()):
+        raise PydanticCustomError("int_parsing", "not a whole number")
+    return value
+
+
+def _split(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    return tuple(part.strip() for part in value.split(",") if part.strip())
+
+
+def _check_one_worker(value: Any) -> Any:
+    if value not in (1, "1"):
+        raise ValueError(
+            "1: the recent behaviour of users is kept in the process, so each of several workers"
+            " would see only a part of every user"
+        )
+    return value
+
+
+def _check_origins(origins: tuple[str, ...]) -> tuple[str, ...]:
+    if not all(origin == "*" or _ORIGIN.fullmatch(origin) for origin in origins):
+        raise ValueError("origins like https://ops.example.org, comma-separated")
+    return origins
+
+
+def _check_networks(networks: tuple[str, ...]) -> tuple[str, ...]:
+    try:
+        return tuple(str(ipaddress.ip_network(network)) for network in networks)
+    except ValueError:
+        raise ValueError("addresses or networks like 10.0.0.0/8, comma-separated") from None
+
+
+def _check_secrets(minimum_characters: int) -> Callable[[tuple[str, ...]], tuple[str, ...]]:
+    def check(secrets: tuple[str, ...]) -> tuple[str, ...]:
+        if any(len(secret) < minimum_characters for secret in secrets):
+            raise ValueError(
+                f"secrets of at least {minimum_characters} characters, comma-separated"
+            )
+        if any(not secret.isascii() or not secret.isprintable() for secret in secrets):
+            raise ValueError("printable ASCII characters")
+        return secrets
+
+    return check
+
+
+def _split_secrets(value: Any) -> Any:
+    secrets = _split(value)
+    if isinstance(value, str) and not secrets:
+        raise ValueError("one secret or more, comma-separated")
+    return secrets
+
+
+def _check_rules(path: Path) -> Path:
+    """The runtime loads the file; here an invalid one is reported with the other settings."""
+    try:
+        RuleEngine(RuleSet.load(path).rules)
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"a readable file of rules ({error})") from None
+    except RuleError as error:
+        raise ValueError(f"a file of rules like api_anomaly/rules/default.yaml: {error}") from None
+    return path
+
+
+def _upper(value: Any) -> Any:
+    return value.upper() if isinstance(value, str) else value
+
+
+_Level = Literal["TRACE", "DEBUG", "INFO", "SUCCESS", "WARNING", "ERROR", "CRITICAL"]
+Whole = Annotated[int, BeforeValidator(_check_digits)]
+OneWorker = Annotated[int, BeforeValidator(_check_one_worker)]
+Level = Annotated[_Level, BeforeValidator(_upper)]
+RulesFile = Annotated[Path, AfterValidator(_check_rules)]
+_Strings = Annotated[tuple[str, ...], BeforeValidator(_split)]
+Origins = Annotated[_Strings, AfterValidator(_check_origins)]
+Networks = Annotated[_Strings, AfterValidator(_check_networks)]
+_Secrets = Annotated[tuple[str, ...], BeforeValidator(_split_secrets)]
+Tokens = Annotated[_Secrets, AfterValidator(_check_secrets(1))]
+Keys = Annotated[_Secrets, AfterValidator(_check_secrets(16))]
+
+
+def _group(name: str) -> Callable[..., Any]:
+    """Makes the fields of one group of the table."""
+
+    def setting(default: Any, meaning: str, *, shown: str = "", **options: Any) -> Any:
+        """A field with its default and meaning. `shown` describes a default that a value does not;
+        `options` are those of pydantic's Field: bounds, and repr=False for secrets."""
+        extra: JsonDict = {"group": name, "shown": shown}
+        return Field(default, description=meaning, json_schema_extra=extra, **options)
+
+    return setting
+
+
+_server = _group("Server")
+_access = _group("Access")
+_overload = _group("Overload")
+_model = _group("Model")
+_detection = _group("Detection")
+_feedback = _group("Feedback")
+_limits = _group("Limits")
+_journal = _group("Journal")
+
+
+class Settings(BaseSettings):
+    """All settings, by group. A variable is the field's name in capitals.
+
+    ``Settings()`` reads the environment, ``Settings(port=1)`` overrides it. Raises SettingsError.
+    """
+
+    model_config = SettingsConfigDict(
+        alias_generator=str.upper,
+        case_sensitive=True,
+        enable_decoding=False,
+        extra="forbid",
+        frozen=True,
+        validate_by_alias=True,
+        validate_by_name=True,
     )
-    scaler_path: Path = setting(
-        "SCALER_PATH",
-        Path("models/scaler.pkl"),
-        Path,
-        "Model",
-        "The scaler that belongs to the forest.",
+
+    host: str = _server(
+        "0.0.0.0",  # nosec B104
+        "Address to listen on; the default is every interface, as a container needs.",
     )
-    model_versions_kept: int = setting(
-        "MODEL_VERSIONS_KEPT",
-        5,
-        whole(1, 1_000),
-        "Model",
-        "Trained versions that stay on disk, the served one always: enough to go back some days.",
+    port: Whole = _server(8000, "Port to listen on.", ge=1, le=65_535)
+    workers: OneWorker = _server(
+        1, "Only 1 is accepted: the recent behaviour of users is kept in the process."
     )
-    model_signing_key: tuple[str, ...] = setting(
-        "MODEL_SIGNING_KEY",
+    web_concurrency: OneWorker = _server(
+        1, "Only 1 is accepted, as for `WORKERS`; uvicorn reads it."
+    )
+    ssl_certfile: Path | None = _server(
+        None, "PEM file of the certificate chain; with `SSL_KEYFILE` the server uses TLS."
+    )
+    ssl_keyfile: Path | None = _server(None, "PEM file of the certificate's private key.")
+    trusted_proxies: Networks = _server(
         (),
-        Secrets(16),
-        "Model",
-        "Keys of the models' signatures, comma-separated, 16 characters or more each: the first"
-        " signs, all verify.",
-        "made at first start, kept in `signing_key` beside the model",
+        "Addresses or networks of proxies, comma-separated, whose `X-Forwarded-For` is used as the"
+        " caller's address; otherwise every caller behind a proxy has the proxy's address.",
+    )
+    cors_origins: Origins = _server(
+        (),
+        "Origins of web pages that may call from a browser (`https://ops.example.org`),"
+        " comma-separated; unset: none.",
     )
 
-    alert_budget: float = setting(
-        "ALERT_BUDGET",
-        0.001,
-        between(0, 0.5),
-        "Detection",
-        "Share of ordinary requests that may be flagged: one false alarm in a thousand.",
+    auth_token: Tokens = _access(
+        (),
+        "Accepted bearer tokens, comma-separated: add a new one before removing the old one.",
+        shown="created at first start, kept in `auth_token` beside the model, shown once",
+        repr=False,
     )
-    forest_trees: int = setting(
-        "FOREST_TREES",
-        100,
-        whole(1, 10_000),
-        "Detection",
-        "Trees in the forest. 100 is the paper's number; time grows in proportion.",
-    )
-    seed: int = setting(
-        "SEED",
-        0,
-        whole(0, 2**32 - 1),
-        "Detection",
-        "Seed of the training: the same logs and seed give the same model.",
-    )
-    training_threads: int = setting(
-        "TRAINING_THREADS",
-        1,
-        whole(1, 64),
-        "Detection",
-        "Threads of a training, for the same model sooner; each takes a core from the requests"
-        " meanwhile.",
-    )
-    memory_entities: int = setting(
-        "MEMORY_ENTITIES",
-        1_000_000,
-        whole(16, 100_000_000),
-        "Detection",
-        "Users and addresses that are remembered; the least recently seen make room.",
-    )
-    rules_file: RuleSet | None = setting(
-        "RULES_FILE",
+    tokens_file: Path | None = _access(
         None,
-        rules_in,
-        "Detection",
-        "YAML of the static rules that `include_rules` tells of, read at the start.",
-        "`api_anomaly/rules/default.yaml`",
+        "File of hashed tokens with scopes, read again when it changes; see docs/operations.md.",
     )
-    snapshot_seconds: float = setting(
-        "SNAPSHOT_SECONDS",
-        60.0,
-        between(0, 86_401),
-        "Detection",
-        "Seconds between snapshots of the memory: as much is forgotten when the process is killed.",
+    metrics_token: Tokens = _access(
+        (),
+        "If set, `/metrics` needs one of these tokens (comma-separated) or a token with the scope"
+        " to read.",
+        shown="unset: `/metrics` is open",
+        repr=False,
     )
-    inline_logs: int = setting(
-        "INLINE_LOGS",
-        256,
-        whole(0, 10_000),
-        "Detection",
-        "Batches up to so many logs are scored on the event loop, where they take a millisecond;"
-        " larger ones go to a thread.",
+    auth_failures_per_minute: Whole = _access(
+        60,
+        "Invalid tokens accepted from one address per minute; more are 429, and tokens under 20"
+        " characters from that address are then refused unread.",
+        ge=1,
+        le=1_000_000,
     )
 
-    feedback_days: float = setting(
-        "FEEDBACK_DAYS",
-        90.0,
-        between(0, 36_501),
-        "Feedback",
-        "Days for which a verdict counts: clients and attackers change, and nobody looks again.",
-    )
-    feedback_verdicts: int = setting(
-        "FEEDBACK_VERDICTS",
-        10_000,
-        whole(1, 1_000_000),
-        "Feedback",
-        "Verdicts that count, half a kilobyte each; the ones given longest ago make room.",
-    )
-    feedback_anomalies: int = setting(
-        "FEEDBACK_ANOMALIES",
-        10_000,
-        whole(1, 10_000_000),
-        "Feedback",
-        "Returned anomalies that a verdict can name by id, half a kilobyte each; the oldest make"
-        " room.",
-    )
-
-    max_body_bytes: int = setting(
-        "MAX_BODY_BYTES",
-        64 * _MIB,
-        whole(1, 2**40),
-        "Limits",
-        "Bytes in a body, also after gzip is inflated; more is 413.",
-    )
-    max_batch_logs: int = setting(
-        "MAX_BATCH_LOGS", 100_000, whole(1, 10**9), "Limits", "Logs in a `/detect`; more is 413."
-    )
-    max_training_body_bytes: int = setting(
-        "MAX_TRAINING_BODY_BYTES",
-        512 * _MIB,
-        whole(1, 2**40),
-        "Limits",
-        "Bytes in the body of a `/train`, also after gzip is inflated; more is 413.",
-    )
-    max_training_logs: int = setting(
-        "MAX_TRAINING_LOGS",
-        1_000_000,
-        whole(1, 10**9),
-        "Limits",
-        "Logs in a `/train`; more is 413.",
-    )
-    max_feedback_items: int = setting(
-        "MAX_FEEDBACK_ITEMS",
+    max_connections: Whole = _overload(
         1_000,
-        whole(1, 100_000),
-        "Limits",
-        "Verdicts in a `/feedback`; more is 413.",
+        "Open connections; beyond it the connection that has been idle longest is closed.",
+        ge=1,
+        le=100_000,
     )
-    idempotency_seconds: float = setting(
-        "IDEMPOTENCY_SECONDS",
-        600.0,
-        between(0, 604_801),
-        "Limits",
-        "Seconds for which the answer to an `Idempotency-Key` is kept, also over a restart; longer"
-        " than clients retry.",
+    max_open_requests: Whole = _overload(
+        256,
+        "Requests answered at the same time; more are 503 at once, except `/health`.",
+        ge=1,
+        le=100_000,
     )
-    idempotency_keys: int = setting(
-        "IDEMPOTENCY_KEYS",
+    max_open_bytes: Whole = _overload(
+        256 * _MIB,
+        "Bytes of request bodies held at the same time; more are 503, but a single request is"
+        " always accepted.",
+        ge=1,
+        le=2**40,
+    )
+    max_wait_seconds: float = _overload(
+        0.5,
+        "Estimated seconds of work that may wait behind the current batch; more is 503 at once.",
+        gt=0,
+        lt=3_601,
+    )
+    header_seconds: float = _overload(
+        10.0,
+        "Seconds in which a request's headers must arrive; then the connection is closed.",
+        gt=0,
+        lt=3_601,
+    )
+    body_seconds: float = _overload(
+        20.0,
+        "Seconds in which a body must arrive, plus one for each 16 KiB received; then 408.",
+        gt=0,
+        lt=86_401,
+    )
+    max_header_bytes: Whole = _overload(
+        32 * 1024, "Bytes in a request's line and headers; more is 431.", ge=1_024, le=2**24
+    )
+
+    model_path: Path = _model(
+        Path("models/isolation_forest.pkl"),
+        "The forest. Its folder also holds the versions, the memory and the created secrets.",
+    )
+    scaler_path: Path = _model(
+        Path("models/scaler.pkl"), "The peer baseline that belongs to the forest."
+    )
+    model_versions_kept: Whole = _model(
+        5,
+        "Trained versions kept on disk, always including the served one.",
+        ge=1,
+        le=1_000,
+    )
+    model_signing_key: Keys = _model(
+        (),
+        "Keys for the signatures of models, comma-separated, at least 16 characters each: the first"
+        " signs, all verify.",
+        shown="created at first start, kept in `signing_key` beside the model",
+        repr=False,
+    )
+
+    alert_budget: float = _detection(
+        0.001,
+        "Share of ordinary requests that may be flagged: one false alarm in a thousand.",
+        gt=0,
+        lt=0.5,
+    )
+    forest_trees: Whole = _detection(
+        100,
+        "Trees in the forest. 100 is the paper's number; time grows in proportion.",
+        ge=1,
+        le=10_000,
+    )
+    seed: Whole = _detection(
+        0,
+        "Seed of the training: the same logs and seed give the same model.",
+        ge=0,
+        le=2**32 - 1,
+    )
+    training_threads: Whole = _detection(
+        1,
+        "Threads of a training. They do not change the model; each uses a core that requests then"
+        " do not have.",
+        ge=1,
+        le=64,
+    )
+    memory_entities: Whole = _detection(
+        1_000_000,
+        "Users and addresses remembered; the least recently seen are evicted.",
+        ge=16,
+        le=100_000_000,
+    )
+    rules_file: RulesFile | None = _detection(
+        None,
+        "YAML file of the static rules that `include_rules` evaluates, read at the start.",
+        shown="`api_anomaly/rules/default.yaml`",
+    )
+    snapshot_seconds: float = _detection(
+        60.0,
+        "Seconds between snapshots of the memory: what a killed process loses at most.",
+        gt=0,
+        lt=86_401,
+    )
+    inline_logs: Whole = _detection(
+        256,
+        "Batches of at most this many logs are scored on the event loop, which takes about a"
+        " millisecond; larger ones in a thread.",
+        ge=0,
+        le=10_000,
+    )
+
+    feedback_days: float = _feedback(
+        90.0,
+        "Days for which a verdict counts: clients and attackers change, and old verdicts are not"
+        " reviewed.",
+        gt=0,
+        lt=36_501,
+    )
+    feedback_verdicts: Whole = _feedback(
         10_000,
-        whole(1, 10_000_000),
-        "Limits",
-        "Such answers that are kept, in 64 MiB at most; the oldest go first.",
+        "Verdicts that count, half a kilobyte each; beyond it the oldest are dropped.",
+        ge=1,
+        le=1_000_000,
+    )
+    feedback_anomalies: Whole = _feedback(
+        10_000,
+        "Returned anomalies that a verdict can refer to by id, half a kilobyte each; beyond it the"
+        " oldest are dropped.",
+        ge=1,
+        le=10_000_000,
     )
 
-    log_level: str = setting("LOG_LEVEL", "INFO", level, "Journal", "Least severe entry written.")
-    log_file: Path = setting(
-        "LOG_FILE",
+    max_body_bytes: Whole = _limits(
+        64 * _MIB, "Bytes in a body, also after decompression; more is 413.", ge=1, le=2**40
+    )
+    max_batch_logs: Whole = _limits(100_000, "Logs in one `/detect`; more is 413.", ge=1, le=10**9)
+    max_training_body_bytes: Whole = _limits(
+        512 * _MIB,
+        "Bytes in the body of a `/train`, also after decompression; more is 413.",
+        ge=1,
+        le=2**40,
+    )
+    max_training_logs: Whole = _limits(
+        1_000_000, "Logs in one `/train`; more is 413.", ge=1, le=10**9
+    )
+    max_feedback_items: Whole = _limits(
+        1_000, "Verdicts in one `/feedback`; more is 413.", ge=1, le=100_000
+    )
+    idempotency_seconds: float = _limits(
+        600.0,
+        "Seconds for which the response to an `Idempotency-Key` is kept: longer than clients"
+        " retry.",
+        gt=0,
+        lt=604_801,
+    )
+    idempotency_keys: Whole = _limits(
+        10_000,
+        "Responses kept for an `Idempotency-Key`, at most 64 MiB of them; beyond it the oldest are"
+        " dropped.",
+        ge=1,
+        le=10_000_000,
+    )
+
+    log_level: Level = _journal("INFO", "Least severe entry written.")
+    log_file: Path = _journal(
         Path("logs/anomaly_detection.log"),
-        Path,
-        "Journal",
-        "JSON lines, a new file each day, kept 30 days; no token, user, address or body in it.",
+        "JSON lines, a new file each day, kept 30 days; without tokens, users, addresses and"
+        " bodies.",
     )
-
-    def __post_init__(self) -> None:
-        DoorSettings.__post_init__(self)
-        if self.model_path.absolute() == self.scaler_path.absolute():
-            raise SettingsError("SCALER_PATH must name another file than MODEL_PATH.")
-        for path in (self.model_path, self.scaler_path):
-            if path.name in RESERVED or not path.name:
-                raise SettingsError(f"MODEL_PATH or SCALER_PATH cannot be named {path.name!r}.")
 
     @classmethod
-    def from_environ(cls, environ: Mapping[str, str]) -> Self:
-        """The settings out of `environ`. Raises SettingsError for the first that cannot be used."""
-        concurrency = environ.get("WEB_CONCURRENCY", "").strip()
-        if concurrency:
-            parsed("WEB_CONCURRENCY", one_worker, concurrency)
-        values: dict[str, Any] = {}
-        for entry in fields(cls):
-            name = entry.metadata["name"]
-            text = environ.get(name, "").strip()
-            if text:
-                values[entry.name] = parsed(name, entry.metadata["parse"], text)
-        return cls(**values)
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _name_variables(cls, values: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        stripped = {k: v.strip() if isinstance(v, str) else v for k, v in values.items()}
+        try:
+            settings = handler({name: value for name, value in stripped.items() if value != ""})
+        except ValidationError as error:
+            sentences = [_sentence(found) for found in error.errors(include_url=False)]
+        else:
+            sentences = list(settings._conflicts())
+            if not sentences:
+                return settings
+        raise SettingsError("\n".join(sentences))
+
+    def _conflicts(self) -> Iterator[str]:
+        if (self.ssl_certfile is None) != (self.ssl_keyfile is None):
+            yield "SSL_CERTFILE and SSL_KEYFILE belong together: set both or none."
+        if self.model_path.absolute() == self.scaler_path.absolute():
+            yield "SCALER_PATH must name another file than MODEL_PATH."
+        for path in (self.model_path, self.scaler_path):
+            if path.name in RESERVED or not path.name:
+                yield f"MODEL_PATH or SCALER_PATH cannot be named {path.name!r}."
+
+
+def variables() -> tuple[str, ...]:
+    """The names of all environment variables that are settings."""
+    return tuple(name.upper() for name in Settings.model_fields)
+
+
+def _sentence(error: ErrorDetails) -> str:
+    """ "PORT is 'http', but must be a whole number from 1 to 65535." A secret is not repeated."""
+    variable = str(error["loc"][0]).upper()
+    field = Settings.model_fields.get(variable.lower())
+    if field is None:
+        return f"{variable} is not a setting."
+    expected = str(error["ctx"]["error"]) if error["type"] == "value_error" else _expected(field)
+    given = repr(str(error["input"])) if field.repr else "a value that cannot be used"
+    return f"{variable} is {given}, but must be {expected}."
+
+
+def _expected(field: FieldInfo) -> str:
+    bounds = {
+        kind: getattr(bound, kind)
+        for bound in field.metadata
+        for kind in ("ge", "le", "gt", "lt")
+        if hasattr(bound, kind)
+    }
+    if "ge" in bounds:
+        return f"a whole number from {bounds['ge']} to {bounds['le']}"
+    if "gt" in bounds:
+        return f"a number above {bounds['gt']:g} and below {bounds['lt']:g}"
+    choices: Sequence[str] = getattr(field.annotation, "__args__", ())
+    return f"one of {', '.join(map(str, choices))}"
 
 
 def table() -> str:
-    """The README's table of settings, in Markdown."""
-    rows = ["| variable | default | what it does |", "|---|---|---|"]
+    """The table of settings in docs/settings.md, in Markdown."""
+    rows = ["| variable | default | meaning |", "|---|---|---|"]
     group = ""
-    for entry in fields(Settings):
-        about = entry.metadata
-        if about["group"] != group:
-            group = about["group"]
+    for name, field in Settings.model_fields.items():
+        extra = field.json_schema_extra
+        assert isinstance(extra, dict)
+        if extra["group"] != group:
+            group = str(extra["group"])
             rows.append(f"| **{group}** | | |")
-        default = about["shown"] or _shown(entry.default)
-        rows.append(f"| `{about['name']}` | {default} | {about['meaning']} |")
+        default = extra["shown"] or _format(field.default)
+        rows.append(f"| `{name.upper()}` | {default} | {field.description} |")
     return "\n".join(rows)
 
 
-def _shown(default: Any) -> str:
+def _format(default: Any) -> str:
     if default in (None, ()):
         return "unset"
     return f"`{default:g}`" if isinstance(default, float) else f"`{default}`"

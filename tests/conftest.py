@@ -1,5 +1,6 @@
 """Fixtures that the tests of several packages share: traffic, a trained model, a real server."""
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
@@ -13,7 +14,7 @@ from hypothesis import settings
 from api_anomaly.logs.columns import Columns
 from api_anomaly.detector import FitOptions, Fitted, fit
 from api_anomaly.http.app import create_app
-from api_anomaly.settings import Settings
+from api_anomaly.settings import Settings, variables
 from api_anomaly.storage.keys import SigningKeys
 from api_anomaly.storage.manifest import Facts
 from tests.support.server import TOKEN, calling
@@ -25,6 +26,10 @@ from tests.support.traffic import Log, as_columns, ordinary_logs
 settings.register_profile("explore", deadline=None, derandomize=False)
 settings.register_profile("same_everywhere", deadline=None, derandomize=True)
 settings.load_profile("same_everywhere")
+
+# The environment of the test run must not change the settings of the tests.
+for _variable in variables():
+    os.environ.pop(_variable, None)
 
 Logs = Callable[..., list[Log]]
 Serve = Callable[..., AbstractContextManager[httpx.Client]]

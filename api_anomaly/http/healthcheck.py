@@ -5,7 +5,6 @@ does. Exit code 0 when /health answers 200, else 1.
 """
 
 import http.client
-import os
 import ssl
 import sys
 
@@ -39,4 +38,4 @@ def _connection(settings: Settings) -> http.client.HTTPConnection:
 
 
 if __name__ == "__main__":
-    sys.exit(0 if serves(Settings.from_environ(os.environ)) else 1)
+    sys.exit(0 if serves(Settings()) else 1)

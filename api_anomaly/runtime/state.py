@@ -99,9 +99,7 @@ def _create(settings: Settings, metrics: Metrics, journal: Journal) -> AppState:
         decoder=Decoder(settings.max_batch_logs, settings.max_training_logs),
         model_store=model_store,
         detection=detection,
-        rule_comparison=RuleComparison(
-            settings.rules_file or RuleSet.default(), settings.inline_logs
-        ),
+        rule_comparison=RuleComparison(_rules(settings), settings.inline_logs),
         training=TrainingService(
             settings, model_store, detection, metrics, journal, labels.active, snapshots.want
         ),
@@ -109,6 +107,10 @@ def _create(settings: Settings, metrics: Metrics, journal: Journal) -> AppState:
         snapshots=snapshots,
         idempotency=_idempotency(settings, folder / "answers.db", keys, metrics, journal),
     )
+
+
+def _rules(settings: Settings) -> RuleSet:
+    return RuleSet.load(settings.rules_file) if settings.rules_file else RuleSet.default()
 
 
 def _idempotency(

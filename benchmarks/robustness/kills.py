@@ -48,7 +48,8 @@ class Forked(Service):
         from api_anomaly.http.server import serve
         from api_anomaly.settings import Settings
 
-        settings = Settings.from_environ(self._environment)
+        os.environ.update(self._environment)
+        settings = Settings()
         serve(create_app(settings), settings)
 
     def start(self) -> None:

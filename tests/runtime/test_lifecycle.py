@@ -15,7 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from api_anomaly.settings import SAMPLE_TOKEN, Settings
+from api_anomaly.settings import SAMPLE_TOKEN, variables
 from tests.support.paths import ROOT
 
 
@@ -191,7 +191,7 @@ def process(folder: Path, **environ: str) -> Iterator[tuple[subprocess.Popen[str
         port = str(free.getsockname()[1])
     command = [sys.executable, str(ROOT / "main.py")]
     settings = {"HOST": "127.0.0.1", "PORT": port, "MEMORY_ENTITIES": "500"} | environ
-    inherited = {name: value for name, value in os.environ.items() if name not in VARIABLES}
+    inherited = {name: value for name, value in os.environ.items() if name not in variables()}
     with subprocess.Popen(
         command, cwd=folder, env=inherited | settings, stderr=subprocess.PIPE, text=True
     ) as server:
@@ -202,11 +202,6 @@ def process(folder: Path, **environ: str) -> Iterator[tuple[subprocess.Popen[str
         yield server, f"http://127.0.0.1:{port}"
         if server.poll() is None:
             server.kill()
-
-
-VARIABLES = frozenset(
-    field.metadata["name"] for field in Settings.__dataclass_fields__.values()
-) | {"WEB_CONCURRENCY"}
 
 
 def answered(url: str, headers: dict[str, str]) -> httpx.Client:

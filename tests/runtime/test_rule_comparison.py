@@ -6,8 +6,7 @@ from typing import Any
 import pytest
 
 from api_anomaly.rules import RuleSet
-from api_anomaly.environment import SettingsError
-from api_anomaly.settings import Settings
+from api_anomaly.settings import Settings, SettingsError
 
 START = 1_700_020_000.0
 
@@ -112,8 +111,7 @@ rules:
 def test_a_file_of_rules_of_ones_own(serve, logs, tmp_path: Path) -> None:
     file = tmp_path / "rules.yaml"
     file.write_text(RULES)
-    own = Settings.from_environ({"RULES_FILE": str(file)}).rules_file
-    with serve(rules_file=own) as client:
+    with serve(rules_file=file) as client:
         client.post("/train", json={"logs": logs(100)})
         told = ask(client, errors(3))
     assert told["rule_counts"] == {"gone": 2}
@@ -136,7 +134,7 @@ def test_rules_that_cannot_be_used_stop_the_start_and_say_why(
     if text is not None:
         file.write_text(text)
     with pytest.raises(SettingsError, match="RULES_FILE is .*, but must be") as refusal:
-        Settings.from_environ({"RULES_FILE": str(file)})
+        Settings(rules_file=file)
     assert said in str(refusal.value)
 
 
@@ -144,4 +142,4 @@ def test_rules_in_another_encoding_are_an_error_too(tmp_path: Path) -> None:
     file = tmp_path / "rules.yaml"
     file.write_bytes(b"rules: \xff")
     with pytest.raises(SettingsError, match="RULES_FILE"):
-        Settings.from_environ({"RULES_FILE": str(file)})
+        Settings(rules_file=file)
