@@ -1,10 +1,10 @@
 """The ASGI application. `create_app` builds it; its lifespan starts and stops the service."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
 from pathlib import Path
-from typing import TypedDict
+from typing import Any, TypedDict
 
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
@@ -18,10 +18,11 @@ from api_anomaly.http.auth.authenticator import Authenticator
 from api_anomaly.http.auth.rate_limit import LoginRateLimiter
 from api_anomaly.http.auth.token_watch import TokenFileWatcher
 from api_anomaly.http.auth.tokens import Tokens
-from api_anomaly.http.dispatch import Application
-from api_anomaly.http.endpoints import ENDPOINTS
+from api_anomaly.http.dispatch import EndpointTable, serve_endpoint
+from api_anomaly.http.endpoints import ENDPOINTS, Endpoint
 from api_anomaly.http.feedback_body import FeedbackReader
 from api_anomaly.http.middleware import RequestMiddleware
+from api_anomaly.http.openapi import openapi_document
 from api_anomaly.http.problems import FRAMEWORK_CODES, json_response
 from api_anomaly.http.state import HttpState, http_state
 from api_anomaly.runtime.state import AppState, running
@@ -44,20 +45,33 @@ class LifespanState(TypedDict):
     http: HttpState
 
 
-def create_app(settings: Settings) -> Application:
+def create_app(settings: Settings, endpoints: Sequence[Endpoint] = ENDPOINTS) -> FastAPI:
     """The service as an ASGI application. It touches files when it starts, not here."""
-    app = Application(
+    app = FastAPI(
         title=_TITLE,
         version=__version__,
         description=_DESCRIPTION,
         lifespan=lifespan_of(settings),
         redirect_slashes=False,
     )
-    for endpoint in ENDPOINTS:
-        app.router.add_api_route(
-            endpoint.path, endpoint.serve, methods=[endpoint.method], response_model=None
+    for endpoint in endpoints:
+        app.add_api_route(
+            endpoint.path,
+            serve_endpoint(endpoint),
+            methods=[endpoint.method],
+            name=endpoint.handler.__name__,
+            description=endpoint.description,
+            response_model=None,
         )
+
+    def openapi() -> dict[str, Any]:
+        app.openapi_schema = app.openapi_schema or openapi_document(app, endpoints)
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way to extend it
     app.add_exception_handler(HTTPException, _framework_error)
+    # The last one that is added is the outermost.
+    app.add_middleware(EndpointTable, endpoints=endpoints)
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -66,7 +80,7 @@ def create_app(settings: Settings) -> Application:
             allow_headers=["Authorization", "Content-Type", "Idempotency-Key"],
             expose_headers=["Idempotency-Replayed", "Retry-After", "X-Request-ID"],
         )
-    app.add_middleware(RequestMiddleware)
+    app.add_middleware(RequestMiddleware, endpoints=endpoints)
     return app
 
 
@@ -95,7 +109,9 @@ def _http_state(state: AppState, tokens: Tokens) -> HttpState:
     rate_limiter = LoginRateLimiter(settings.auth_failures_per_minute)
     return HttpState(
         app=state,
-        authenticator=Authenticator(tokens, rate_limiter, state.metrics),
+        authenticator=Authenticator(
+            tokens, rate_limiter, metrics_public=not settings.metrics_token, metrics=state.metrics
+        ),
         admission=Admission(settings, state.metrics),
         scheduler=LoopScheduler(),
         feedback_reader=FeedbackReader(settings.max_feedback_items),

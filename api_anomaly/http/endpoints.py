@@ -1,178 +1,190 @@
-"""The routes as a table, and the OpenAPI document made from it.
+"""The endpoints of the API as one table.
 
-The routes take raw bytes, so FastAPI cannot see their bodies; the schemas are put into its document
-here, from the same types that read and write the bytes.
+Dispatch, authorization, audit log, the OpenAPI document and the table in docs/api.md come from it:
+a new endpoint is a handler and a row. ``python -m api_anomaly.http.endpoints`` prints the table.
 """
 
-from collections.abc import Awaitable, Callable
-from typing import Any, NamedTuple
+import inspect
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final, NamedTuple
 
-from fastapi import FastAPI
-from fastapi.openapi.utils import get_openapi
-from pydantic import TypeAdapter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api_anomaly.detector import MINIMUM_LOGS
-from api_anomaly.http import responses as answers
-from api_anomaly.http.handlers import feedback, routes
-from api_anomaly.http.examples import BODIES, ERRORS
+from api_anomaly.errors import (
+    AnomalyError,
+    AnomalyUnknown,
+    BatchTooLarge,
+    BodyTooLarge,
+    BodyTooSlow,
+    EncodingBroken,
+    EncodingUnknown,
+    Forbidden,
+    IdempotencyKeyInvalid,
+    IdempotencyKeyReused,
+    Invalid,
+    ModelIncompatible,
+    ModelNotFound,
+    ModelNotTrained,
+    ModelNotTrusted,
+    Overloaded,
+    StorageFailed,
+    TooFewLogs,
+    TooManyAttempts,
+    TrainingInProgress,
+    Unauthorized,
+)
+from api_anomaly.http import responses
+from api_anomaly.http.auth.scopes import ADMIN, DETECT, METRICS, READ, TRAIN
 from api_anomaly.http.feedback_body import FeedbackBody
+from api_anomaly.http.handlers.detect import detect
+from api_anomaly.http.handlers.feedback import feedback
+from api_anomaly.http.handlers.health import health
+from api_anomaly.http.handlers.metrics import metrics
+from api_anomaly.http.handlers.models import load_model
+from api_anomaly.http.handlers.status import status
+from api_anomaly.http.handlers.train import train
+from api_anomaly.http.problems import PROBLEMS
+from api_anomaly.http.state import HttpState
 from api_anomaly.logs.schema import DetectBody, Log, TrainBody
 
-_REF = "#/components/schemas/{model}"
-_BEARER = {"type": "http", "scheme": "bearer"}
-_STATUSES = {
-    400: "The body cannot be inflated, there is no model yet, or this was not HTTP.",
-    401: "No valid bearer token.",
-    403: "The token lacks the scope that this needs.",
-    404: "There is no model on disk.",
-    408: "The body came too slowly.",
-    409: "A training is running, or the model on disk is not to be trusted.",
-    413: "Too many bytes, logs or verdicts.",
-    415: "The Content-Encoding is not gzip.",
-    422: "The body or a header does not follow the schema, or an anomaly is not remembered.",
-    429: "Too many wrong tokens came from this address.",
-    431: "The request's line and headers are too large.",
-    500: "An unexpected error.",
-    503: "The service is overloaded. Nothing was done; try again after `Retry-After` seconds.",
-    507: "It could not be stored; what was served before still is.",
-}
-
-
-#: What any endpoint may answer; any but /health; any with a body; any that needs a token.
-_ANY, _BUSY, _BODY, _GUARDED = (400, 431, 500), (503,), (408, 413, 415, 422), (401, 403, 429)
-
-
-#: What one may want to ask next, by the path of what was answered.
-_NEXT = {
-    "/train": ("detect", "status", "load-model"),
-    "/load-model": ("detect", "status"),
-    "/detect": ("detect", "status", "metrics"),
-}
-_HEADERS = {
-    401: "WWW-Authenticate",
-    409: "Retry-After",
-    415: "Accept-Encoding",
-    429: "Retry-After",
-    503: "Retry-After",
-}
+Errors = tuple[type[AnomalyError], ...]
+_AUTH: Final[Errors] = (Unauthorized, Forbidden, TooManyAttempts)
+_BODY: Final[Errors] = (
+    *(BodyTooSlow, BodyTooLarge, BatchTooLarge, EncodingUnknown, EncodingBroken, Invalid),
+)
+_IDEMPOTENCY: Final[Errors] = (IdempotencyKeyInvalid, IdempotencyKeyReused)
 
 
 class Endpoint(NamedTuple):
-    """One endpoint: how it is reached, what it takes and gives, and which errors of its own it may
-    answer; `statuses` are all of them."""
+    """One endpoint.
+
+    `scope`: what the token must allow; None: no token. `response` and `request` are the types of
+    the bodies (`str`: plain text). `errors`: those besides the ones that `request`, `scope` and
+    `idempotent` imply. `always_served`: not refused under overload. `next`: endpoints that clients
+    usually call afterwards.
+    """
 
     method: str
     path: str
-    serve: Callable[[Request], Awaitable[Response]]
-    answer: Any
-    body: Any = None
-    errors: tuple[int, ...] = ()
-    guarded: bool = True
+    handler: Callable[[Request, HttpState], Awaitable[Response]]
+    scope: str | None
+    response: Any
+    request: Any = None
+    errors: Errors = ()
+    example: Any = None
+    audited: bool = False
+    idempotent: bool = False
+    always_served: bool = False
+    next: tuple[str, ...] = ()
 
     @property
-    def statuses(self) -> tuple[int, ...]:
-        """Every error that may be answered, ascending."""
-        found = {*self.errors, *_ANY}
-        found |= {*_BODY} if self.body is not None else set()
-        found |= {*_BUSY} if self.path != "/health" else set()
-        found |= {*_GUARDED} if self.guarded or self.path == "/metrics" else set()
-        return tuple(sorted(found))
+    def id(self) -> str:
+        """The operation's id in the OpenAPI document."""
+        return self.path.strip("/")
+
+    @property
+    def description(self) -> str:
+        """The handler's docstring."""
+        return inspect.cleandoc(self.handler.__doc__ or "")
+
+    @property
+    def all_errors(self) -> Errors:
+        """Every named error that a client may get."""
+        return (
+            *self.errors,
+            *(_AUTH if self.scope is not None else ()),
+            *(_BODY if self.request is not None else ()),
+            *(_IDEMPOTENCY if self.idempotent else ()),
+            *(() if self.always_served else (Overloaded,)),
+        )
 
 
-ENDPOINTS = (
-    Endpoint("GET", "/health", routes.health, answers.Health, guarded=False),
-    Endpoint("GET", "/metrics", routes.metrics, str, guarded=False),
+_LOG: Final[dict[str, Any]] = {
+    "timestamp": "2025-06-06T08:43:09Z",
+    "user_id": "usr_489562",
+    "endpoint": "/api/v1/users/18834",
+    "method": "GET",
+    "status_code": 404,
+    "response_time": 0.031,
+    "ip_address": "203.0.113.9",
+    "user_agent": "python-requests/2.31",
+    "response_size": 120,
+}
+
+ENDPOINTS: Final = (
+    Endpoint("GET", "/health", health, None, responses.HealthResponse, always_served=True),
+    Endpoint("GET", "/metrics", metrics, METRICS, str),
     Endpoint(
         "POST",
         "/train",
-        routes.train,
-        answers.TrainAnswer,
+        train,
+        TRAIN,
+        responses.TrainResponse,
         TrainBody[list[Log]],
-        (409, 507),
+        errors=(TrainingInProgress, TooFewLogs, StorageFailed),
+        example={
+            "logs": [_LOG | {"timestamp": 1_749_199_389 + 7 * number} for number in range(10)],
+            "test_size": 0.2,
+        },
+        audited=True,
+        next=("detect", "status", "load-model"),
     ),
     Endpoint(
         "POST",
         "/detect",
-        routes.detect,
-        answers.DetectAnswer,
+        detect,
+        DETECT,
+        responses.DetectResponse,
         DetectBody[list[Log]],
+        errors=(ModelNotTrained,),
+        example={"logs": [_LOG], "include_scores": True},
+        idempotent=True,
+        next=("detect", "status", "metrics"),
     ),
     Endpoint(
         "POST",
         "/feedback",
-        feedback.feedback,
-        answers.FeedbackAnswer,
+        feedback,
+        TRAIN,
+        responses.FeedbackResponse,
         FeedbackBody,
-        (507,),
+        errors=(ModelNotTrained, AnomalyUnknown, StorageFailed),
+        example={
+            "items": [
+                {"anomaly_id": "5f0c1d2e3a4b596877869504", "verdict": "false_positive"},
+                {"log": _LOG, "verdict": "true_positive"},
+            ]
+        },
+        audited=True,
+        idempotent=True,
     ),
-    Endpoint("GET", "/status", routes.status, answers.StatusAnswer),
-    Endpoint("POST", "/load-model", routes.load_model, answers.LoadAnswer, errors=(404, 409)),
+    Endpoint("GET", "/status", status, READ, responses.StatusResponse),
+    Endpoint(
+        "POST",
+        "/load-model",
+        load_model,
+        ADMIN,
+        responses.LoadResponse,
+        errors=(ModelNotFound, ModelNotTrusted, ModelIncompatible),
+        audited=True,
+        next=("detect", "status"),
+    ),
 )
 
 
-def document(app: FastAPI) -> dict[str, Any]:
-    """The OpenAPI document of `app`, which serves ENDPOINTS."""
-    made = get_openapi(
-        title=app.title, version=app.version, description=app.description, routes=app.routes
-    )
-    components = made.setdefault("components", {})
-    components["securitySchemes"] = {"bearer": _BEARER}
-    schemas = components.setdefault("schemas", {})
-    for endpoint in ENDPOINTS:
-        operation = made["paths"][endpoint.path][endpoint.method.lower()]
-        operation["operationId"] = endpoint.path.strip("/")
-        operation["responses"] = _responses(endpoint, schemas)
-        if endpoint.guarded:
-            operation["security"] = [{"bearer": []}]
-        elif endpoint.path == "/metrics":  # where METRICS_TOKEN is set
-            operation["security"] = [{}, {"bearer": []}]
-        if endpoint.body is not None:
-            content = _json(
-                _schema(endpoint.body, schemas, "validation"), BODIES.get(endpoint.path)
-            )
-            operation["requestBody"] = {"required": True, "content": content}
-    schemas["TrainBody"]["properties"]["logs"]["minItems"] = MINIMUM_LOGS
-    for path in ("/detect", "/feedback"):
-        made["paths"][path]["post"].setdefault("parameters", []).append(_IDEMPOTENCY_KEY)
-    return made
+def markdown_table(endpoints: Sequence[Endpoint] = ENDPOINTS) -> str:
+    """The endpoints as a Markdown table."""
+    lines = ["| Endpoint | Scope | What it does | Errors of its own |", "|---|---|---|---|"]
+    for endpoint in endpoints:
+        summary = " ".join(endpoint.description.partition(".")[0].split())
+        errors = ", ".join(f"{PROBLEMS[error].status} `{error.code}`" for error in endpoint.errors)
+        scope = f"`{endpoint.scope}`" if endpoint.scope else "none"
+        lines.append(
+            f"| `{endpoint.method} {endpoint.path}` | {scope} | {summary}. | {errors or '–'} |"
+        )
+    return "\n".join(lines)
 
 
-_IDEMPOTENCY_KEY = {
-    "name": "Idempotency-Key",
-    "in": "header",
-    "required": False,
-    "description": "A retry with the same key and body gets the first answer.",
-    "schema": {"type": "string", "minLength": 1, "maxLength": 255},
-}
-
-
-def _responses(endpoint: Endpoint, schemas: dict[str, Any]) -> dict[str, Any]:
-    if endpoint.answer is str:
-        content: dict[str, Any] = {"text/plain": {"schema": {"type": "string"}}}
-    else:
-        content = _json(_schema(endpoint.answer, schemas, "serialization"))
-    links = {name: {"operationId": name} for name in _NEXT.get(endpoint.path, ())}
-    success = {"description": "Success.", "content": content} | ({"links": links} if links else {})
-    responses: dict[str, Any] = {"200": success}
-    for status in endpoint.statuses:
-        shape = answers.RefusedBody if status == 422 else answers.ProblemResponse
-        content = _json(_schema(shape, schemas, "serialization"), ERRORS.get(status))
-        responses[str(status)] = {"description": _STATUSES[status], "content": content}
-        if status in _HEADERS:
-            responses[str(status)]["headers"] = {_HEADERS[status]: {"schema": {"type": "string"}}}
-    return responses
-
-
-def _json(schema: dict[str, Any], example: Any = None) -> dict[str, Any]:
-    media = {"schema": schema} if example is None else {"schema": schema, "example": example}
-    return {"application/json": media}
-
-
-def _schema(shape: Any, schemas: dict[str, Any], mode: Any) -> dict[str, Any]:
-    """A reference to the schema of `shape`, which is put among the components with all it uses."""
-    schema = TypeAdapter(shape).json_schema(ref_template=_REF, mode=mode)
-    schemas.update(schema.pop("$defs", {}))
-    schemas[schema["title"]] = schema
-    return {"$ref": _REF.format(model=schema["title"])}
+if __name__ == "__main__":
+    print(markdown_table())

@@ -1,92 +1,106 @@
-"""The outermost layer of every request: its id, its security headers, its metrics, its entries in
-journal and audit, the bound on open requests, and the net under unexpected errors.
+"""The outermost layer of every request: request id, security headers, metrics, journal and audit
+log, the limit on open requests, and the answer to unexpected errors.
 
-Pure ASGI: a middleware with its own task and streams would cost more than a detection does.
+Plain ASGI: Starlette's BaseHTTPMiddleware, with a task and streams of its own for each request,
+would cost more than a detection.
 """
 
 import re
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api_anomaly.errors import Overloaded
-from api_anomaly.http.problems import problem_response, json_response
-from api_anomaly.http.auth.scopes import AUDITED
+from api_anomaly.http.endpoints import Endpoint
+from api_anomaly.http.problems import PROTOCOL_PROBLEMS, json_response, problem_response
 from api_anomaly.http.security_headers import headers_for
 from api_anomaly.http.state import HttpState, http_state
 
-#: A request id of the caller's own is kept when it can be nothing but an id.
+#: A client's own request id is kept if it looks like one, so that no personal data gets in logs.
 _REQUEST_ID = re.compile(rb"[0-9a-fA-F-]{16,64}")
-_IDS_AT_ONCE = 256
+_REQUEST_ID_BYTES = 8
+_IDS_PER_CALL = 256
 _METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
-#: Status in the metrics when the client left before the answer (nginx's number for it).
-_CLIENT_LEFT = 499
-_FAILED = {
-    "detail": "An unexpected error happened. It is in the journal.",
-    "code": "internal_error",
-}
+#: Status in the metrics if the client disconnected before the answer (nginx's number for it).
+_CLIENT_DISCONNECTED = 499
 
 
 class RequestMiddleware:
-    """Wraps `app`. The parts of the service come from the lifespan's state."""
+    """Wraps `app`, which serves `endpoints`."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, endpoints: Sequence[Endpoint]) -> None:
         self._app = app
-        self._ids = _ids()
+        self._request_ids = _request_ids()
+        self._always_served = frozenset(
+            endpoint.path for endpoint in endpoints if endpoint.always_served
+        )
+        self._audited = frozenset(
+            (endpoint.method, endpoint.path) for endpoint in endpoints if endpoint.audited
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         started = time.perf_counter()
-        request_id = _own_id(scope) or next(self._ids)
+        request_id = _own_request_id(scope) or next(self._request_ids)
         headers = headers_for(scope["path"], scope.get("scheme", ""))
-        fixed = (*headers, (b"x-request-id", request_id))
+        added = (*headers, (b"x-request-id", request_id))
         status = 0
 
-        async def watched_send(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message.get("headers", ()), *fixed]
+                message["headers"] = [*message.get("headers", ()), *added]
             await send(message)
 
-        parts = http_state(scope)
-        parts.admission.open += 1
+        state = http_state(scope)
+        state.admission.open_requests += 1
         try:
-            if scope["path"] != "/health":
-                parts.admission.check_open()
-            await self._app(scope, receive, watched_send)
-        except Overloaded as error:  # only ours: those of the endpoints were answered further in
-            parts.app.metrics.count("rejected_requests_total", error.code)
-            await problem_response(error)(scope, receive, watched_send)
+            if scope["path"] not in self._always_served:
+                state.admission.check_open_requests()
+            await self._app(scope, receive, send_with_headers)
+        except Overloaded as error:  # of check_open_requests; the dispatcher answers all others
+            state.app.metrics.count("rejected_requests_total", error.code)
+            await problem_response(error)(scope, receive, send_with_headers)
         except ClientDisconnect:
-            status = _CLIENT_LEFT
+            status = _CLIENT_DISCONNECTED
         except Exception as error:
-            parts.app.journal.failure("request failed", error, request_id=request_id.decode())
+            state.app.journal.failure("request failed", error, request_id=request_id.decode())
             if not status:
-                await json_response(_FAILED, 500)(scope, receive, watched_send)
+                response = json_response(PROTOCOL_PROBLEMS[500], 500)
+                await response(scope, receive, send_with_headers)
             status = 500
         finally:
-            parts.admission.open -= 1
-            self._record(parts, scope, status or _CLIENT_LEFT, started, request_id)
+            state.admission.open_requests -= 1
+            self._record(state, scope, status or _CLIENT_DISCONNECTED, started, request_id)
 
-    @staticmethod
     def _record(
-        parts: HttpState, scope: Scope, status: int, started: float, request_id: bytes
+        self, state: HttpState, scope: Scope, status: int, started: float, request_id: bytes
     ) -> None:
         seconds = time.perf_counter() - started
         method = scope["method"] if scope["method"] in _METHODS else "other"
         endpoint = getattr(scope.get("route"), "path", "unmatched")
-        parts.app.metrics.count("api_requests_total", method, endpoint, str(status))
-        parts.app.metrics.observe("api_request_duration_seconds", seconds, method, endpoint)
-        if endpoint in AUDITED and method == "POST":
-            _audit(parts, scope, endpoint, status, seconds, request_id)
-        if parts.app.journal.verbose:
-            parts.app.journal.debug(
+        metrics, journal = state.app.metrics, state.app.journal
+        metrics.count("api_requests_total", method, endpoint, str(status))
+        metrics.observe("api_request_duration_seconds", seconds, method, endpoint)
+        if (method, endpoint) in self._audited:
+            # A caller without a valid token has no id.
+            caller = scope["state"].get("caller")
+            journal.audit(
+                token=caller and caller.id,
+                endpoint=endpoint,
+                status=status,
+                result=scope["state"].get("error_code", "success" if status == 200 else "failed"),
+                seconds=round(seconds, 3),
+                request_id=request_id.decode(),
+            )
+        if journal.verbose:
+            journal.debug(
                 "request",
                 request_id=request_id.decode(),
                 method=method,
@@ -96,32 +110,18 @@ class RequestMiddleware:
             )
 
 
-def _audit(
-    parts: HttpState, scope: Scope, endpoint: str, status: int, seconds: float, request_id: bytes
-) -> None:
-    """Who did what, and what came of it. A caller without a valid token has no id."""
-    caller = scope["state"].get("caller")
-    parts.app.journal.audit(
-        token=caller and caller.id,
-        endpoint=endpoint,
-        status=status,
-        result=scope["state"].get("refused", "success" if status == 200 else "failed"),
-        seconds=round(seconds, 3),
-        request_id=request_id.decode(),
-    )
-
-
-def _own_id(scope: Scope) -> bytes | None:
+def _own_request_id(scope: Scope) -> bytes | None:
     for name, value in scope["headers"]:
         if name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
             return bytes(value)
     return None
 
 
-def _ids() -> Iterator[bytes]:
-    """Request ids of 64 random bits, for ever. To ask the system for each would be one call of the
-    few that a request makes."""
+def _request_ids() -> Iterator[bytes]:
+    """Random ids of 64 bits, in hexadecimal. Many are made at once: a system call for each would
+    be one of the few that a request makes."""
+    length = 2 * _REQUEST_ID_BYTES
     while True:
-        block = secrets.token_hex(8 * _IDS_AT_ONCE).encode()
-        for place in range(0, len(block), 16):
-            yield block[place : place + 16]
+        block = secrets.token_hex(_REQUEST_ID_BYTES * _IDS_PER_CALL).encode()
+        for start in range(0, len(block), length):
+            yield block[start : start + length]

@@ -39,40 +39,77 @@ OVERLOADED_MESSAGE = "Overloaded: the request was not processed. Retry after 1 s
 
 
 class Problem(NamedTuple):
-    """How an error is answered: the status, headers, and for a 422 the location of the fault."""
+    """How an error is answered: the status, an example of the `detail`, headers, and for a 422
+    the location of the fault."""
 
     status: int
+    example: str
     location: tuple[str, ...] = ()
     headers: tuple[tuple[str, str], ...] = ()
 
 
-_IDEMPOTENCY_KEY = ("header", "Idempotency-Key")
+_KEY = ("header", "Idempotency-Key")
+_TRAINING_RETRY = (("retry-after", str(TRAINING_RETRY_SECONDS)),)
 PROBLEMS: dict[type[AnomalyError], Problem] = {
-    Unauthorized: Problem(401, headers=(("www-authenticate", "Bearer"),)),
-    Forbidden: Problem(403),
-    TooManyAttempts: Problem(429, headers=(("retry-after", "60"),)),
-    Overloaded: Problem(503, headers=(("retry-after", "1"),)),
+    Unauthorized: Problem(
+        401,
+        "A valid bearer token is needed: Authorization: Bearer <token>.",
+        headers=(("www-authenticate", "Bearer"),),
+    ),
+    Forbidden: Problem(403, "This token is not for that: it lacks the scope 'train'."),
+    TooManyAttempts: Problem(
+        429,
+        "Too many wrong tokens came from this address. Wait a minute.",
+        headers=(("retry-after", "60"),),
+    ),
+    Overloaded: Problem(503, OVERLOADED_MESSAGE, headers=(("retry-after", "1"),)),
     # The rest of the body cannot be told from a next request, so the connection is closed.
-    BodyTooSlow: Problem(408, headers=(("connection", "close"),)),
-    BodyTooLarge: Problem(413),
-    BatchTooLarge: Problem(413),
-    EncodingUnknown: Problem(415, headers=(("accept-encoding", "gzip"),)),
-    EncodingBroken: Problem(400),
-    IdempotencyKeyReused: Problem(422, _IDEMPOTENCY_KEY),
-    IdempotencyKeyInvalid: Problem(422, _IDEMPOTENCY_KEY),
-    Invalid: Problem(422),
-    AnomalyUnknown: Problem(422),
-    TooFewLogs: Problem(422, ("body", "logs")),
-    ModelNotTrained: Problem(400),
-    TrainingInProgress: Problem(409, headers=(("retry-after", str(TRAINING_RETRY_SECONDS)),)),
-    ModelNotFound: Problem(404),
-    ModelNotTrusted: Problem(409),
-    ModelIncompatible: Problem(409),
-    StorageFailed: Problem(507),
+    BodyTooSlow: Problem(408, "The body came too slowly.", headers=(("connection", "close"),)),
+    BodyTooLarge: Problem(413, "At most 67108864 bytes fit into one request."),
+    BatchTooLarge: Problem(413, "At most 100000 logs fit into one request."),
+    EncodingUnknown: Problem(
+        415, "Only gzip is known as Content-Encoding.", headers=(("accept-encoding", "gzip"),)
+    ),
+    EncodingBroken: Problem(400, "The body is not gzip, although its header says so."),
+    IdempotencyKeyReused: Problem(
+        422, "This Idempotency-Key came with another body before.", location=_KEY
+    ),
+    IdempotencyKeyInvalid: Problem(422, "A key has 1 to 255 characters.", location=_KEY),
+    Invalid: Problem(422, "Input should be a valid integer"),
+    AnomalyUnknown: Problem(422, "No such anomaly is remembered. Send its log instead."),
+    TooFewLogs: Problem(422, "Training needs at least 10 logs.", location=("body", "logs")),
+    ModelNotTrained: Problem(400, "Model not trained. Call POST /train first."),
+    TrainingInProgress: Problem(
+        409, "A training is running. Ask again when it has ended.", headers=_TRAINING_RETRY
+    ),
+    ModelNotFound: Problem(404, "There is no model on disk. Call POST /train first."),
+    ModelNotTrusted: Problem(409, "The signature of the model on disk does not verify."),
+    ModelIncompatible: Problem(409, "The model on disk is of another release. Train again."),
+    StorageFailed: Problem(507, "The model could not be stored: the disk is full."),
 }
-_UNEXPECTED = Problem(500)
+_UNEXPECTED = Problem(500, "")
 #: Codes of the errors that the framework answers itself.
 FRAMEWORK_CODES = {404: "not_found", 405: "method_not_allowed"}
+#: Bodies of the errors that any request may get from the protocol or the middleware, by status.
+PROTOCOL_PROBLEMS: dict[int, dict[str, Any]] = {
+    400: {"detail": "This is not HTTP.", "code": "malformed_request"},
+    431: {"detail": "The request's line and headers are too large.", "code": "headers_too_large"},
+    500: {
+        "detail": "An unexpected error happened. It is in the journal.",
+        "code": "internal_error",
+    },
+    503: {"detail": OVERLOADED_MESSAGE, "code": Overloaded.code},
+}
+
+
+def example_of(error: type[AnomalyError]) -> dict[str, Any]:
+    """An example body for the OpenAPI document."""
+    problem = PROBLEMS[error]
+    if problem.status != 422:
+        return {"detail": problem.example, "code": error.code}
+    location = problem.location or ("body", "logs", 7, "status_code")
+    kind = "int_type" if error is Invalid else error.code
+    return {"detail": [{"type": kind, "loc": location, "msg": problem.example}], "code": error.code}
 
 
 def problem_response(error: AnomalyError) -> Response:

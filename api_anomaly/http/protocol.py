@@ -1,9 +1,11 @@
-"""uvicorn's HTTP protocol with the bounds it lacks: time and size of headers, callers who do not
-read, the number of connections, and a refusal that costs next to nothing.
+"""uvicorn's HTTP protocol with the limits it lacks: time and size of request headers, clients that
+do not read, the number of connections, and an inexpensive refusal under overload.
 
-uvicorn times nothing before the first request of a connection, keeps headers of any size, and
-waits for ever until an answer is taken. What an ASGI application can bound is bounded there
-(`body`, `admission`), so that `uvicorn main:app` has those; `python main.py` has all of them.
+uvicorn sets no timeout before the first request of a connection, keeps headers of any size, and
+waits without limit until a response is read. What an ASGI application can limit is limited there
+(`body`, `admission`) and works under `uvicorn main:app` too; `python main.py` has all limits.
+
+`tests/http/test_uvicorn_contract.py` checks each name of uvicorn that is used here.
 """
 
 import asyncio
@@ -15,42 +17,49 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
-from api_anomaly.http.state import HttpState
-from api_anomaly.http.auth.scopes import NEEDED
+from api_anomaly.http.endpoints import ENDPOINTS
+from api_anomaly.http.problems import PROTOCOL_PROBLEMS
 from api_anomaly.http.security_headers import SECURITY_HEADERS
+from api_anomaly.http.state import HttpState
 from api_anomaly.settings import Settings
 
-#: How often each connection is looked at, in seconds.
-_LOOK = 1.0
+#: Seconds between two checks of a connection's timeouts, at most.
+_CHECK_SECONDS = 1.0
+#: Bytes that a header line has besides its name and value: ": " and CR LF.
+_HEADER_LINE_BYTES = 4
+#: The endpoint whose requests are refused here when the queue is full.
+_QUEUED_PATH = "/detect"
+#: Values of the metrics' label `endpoint`.
+_PATHS = frozenset(endpoint.path for endpoint in ENDPOINTS)
 
 
-def _answer(status: bytes, detail: str, code: str, *headers: bytes) -> bytes:
-    body = msgspec.json.encode({"detail": detail, "code": code})
-    fixed = [name + b": " + value for name, value in SECURITY_HEADERS]
-    lines = [b"content-type: application/json", b"content-length: %d" % len(body), *fixed, *headers]
-    return b"HTTP/1.1 " + status + b"\r\n" + b"\r\n".join(lines) + b"\r\n\r\n" + body
+def _response_parts(status: int, phrase: bytes, *headers: bytes) -> tuple[bytes, bytes]:
+    """Status line; remaining headers and body."""
+    body = msgspec.json.encode(PROTOCOL_PROBLEMS[status])
+    security = [name + b": " + value for name, value in SECURITY_HEADERS]
+    lines = [
+        b"content-type: application/json",
+        b"content-length: %d" % len(body),
+        *security,
+        *headers,
+    ]
+    status_line = b"HTTP/1.1 %d %s\r\n" % (status, phrase)
+    return status_line, b"\r\n".join(lines) + b"\r\n\r\n" + body
 
 
-_BUSY = "The service has as much to do as it can. Nothing was done; try again."
-_SHED = _answer(b"503 Service Unavailable", _BUSY, "overloaded", b"retry-after: 1").split(
-    b"\r\n", 1
-)
-_FULL = _answer(
-    b"503 Service Unavailable", _BUSY, "overloaded", b"retry-after: 1", b"connection: close"
-)
-_LARGE = _answer(
-    b"431 Request Header Fields Too Large",
-    "The request's line and headers are too large.",
-    "headers_too_large",
-    b"connection: close",
-)
-_MALFORMED = _answer(
-    b"400 Bad Request", "This is not HTTP.", "malformed_request", b"connection: close"
-)
+def _final_response(status: int, phrase: bytes, *headers: bytes) -> bytes:
+    """A response after which the connection is closed."""
+    return b"".join(_response_parts(status, phrase, *headers, b"connection: close"))
+
+
+_OVERLOADED = _response_parts(503, b"Service Unavailable", b"retry-after: 1")
+_TOO_MANY_CONNECTIONS = _final_response(503, b"Service Unavailable", b"retry-after: 1")
+_HEADERS_TOO_LARGE = _final_response(431, b"Request Header Fields Too Large")
+_MALFORMED = _final_response(400, b"Bad Request")
 
 
 class HeadersTooLarge(Exception):
-    """Raised in the parser's callbacks, which end its work so."""
+    """Raised in a callback of the parser, to stop it."""
 
 
 class BoundedHttpProtocol(HttpToolsProtocol):
@@ -64,67 +73,78 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
-        self._parts: HttpState = app_state["http"]
-        self._settings: Settings = self._parts.app.settings
-        self._in_head = self._began_here = False
-        self._head_bytes = self._head_unparsed = 0
-        self._most_head_bytes = self._settings.max_header_bytes
-        #: Since when the caller owes us the rest of a head, or of a body nobody reads any more.
-        self._owed_since: float | None = self.loop.time()
-        self._unsent, self._unsent_since = 0, 0.0
-        self._ended = False
-        self._looking: asyncio.TimerHandle | None = None
+        self._state: HttpState = app_state["http"]
+        self._settings: Settings = self._state.app.settings
+        self._metrics = self._state.app.metrics
+        self._in_headers = self._headers_began = False
+        self._parsed_bytes = self._unparsed_bytes = 0
+        #: Since when the client has to send the rest of the headers, or of a body that is not
+        #: read any more; None if it has not to.
+        self._waiting_since: float | None = self.loop.time()
+        self._unsent_bytes, self._unsent_since = 0, 0.0
+        self._closed = False
+        self._timer: asyncio.TimerHandle | None = None
 
     @property
     def _answering(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Make room for the new connection where there is none."""
+        """Start to check the timeouts; close a connection if there are too many."""
         super().connection_made(transport)
-        self._parts.app.metrics.set("open_connections", len(self.connections))
-        self._parts.scheduler.arrived()
-        self._looking = self.loop.call_later(self._pause, self._look)
+        self._metrics.set("open_connections", len(self.connections))
+        self._state.scheduler.connection_arrived()
+        self._timer = self.loop.call_later(self._check_seconds, self._check_timeouts)
         if len(self.connections) > self._settings.max_connections:
-            self._make_room()
+            self._close_one_connection()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Stop looking."""
-        if self._looking is not None:
-            self._looking.cancel()
+        """Stop to check the timeouts."""
+        if self._timer is not None:
+            self._timer.cancel()
         super().connection_lost(exc)
-        self._parts.app.metrics.set("open_connections", len(self.connections))
+        self._metrics.set("open_connections", len(self.connections))
 
     def data_received(self, data: bytes) -> None:
-        """Feed the parser; then see what is owed still."""
-        if self._ended:
+        """Parse, and note whether the client has to send more."""
+        if self._closed:
             return
-        self._began_here = False
+        self._headers_began = False
         super().data_received(data)
-        if self._in_head and not self._began_here:
-            # A header that never ends is not told by the parser until it does.
-            self._head_unparsed += len(data)
-            if self._head_unparsed > self._most_head_bytes:
-                self._end("headers", _LARGE)
-        watched = self.timeout_keep_alive_task is not None  # by uvicorn
-        if self._answering or watched:
-            self._owed_since = None
-        elif self._owed_since is None:
-            self._owed_since = self.loop.time()
+        if self._in_headers and not self._headers_began:
+            # The parser reports a header line when it ends, so an endless one is counted here.
+            self._unparsed_bytes += len(data)
+            if self._unparsed_bytes > self._settings.max_header_bytes:
+                self._close("headers", _HEADERS_TOO_LARGE)
+        kept_alive = self.timeout_keep_alive_task is not None
+        if self._answering or kept_alive:
+            self._waiting_since = None
+        elif self._waiting_since is None:
+            self._waiting_since = self.loop.time()
 
     def on_message_begin(self) -> None:
-        """A head begins."""
+        """The headers of a request begin."""
         super().on_message_begin()
-        self._in_head = self._began_here = True
-        self._head_bytes = self._head_unparsed = 0
+        self._in_headers = self._headers_began = True
+        self._parsed_bytes = self._unparsed_bytes = 0
+
+    def on_url(self, url: bytes) -> None:
+        """Count the bytes of the request line."""
+        self._count_header_bytes(len(url))
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Count the bytes of the header."""
+        self._count_header_bytes(len(name) + len(value) + _HEADER_LINE_BYTES)
+        super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        """It ends."""
-        self._in_head = False
+        """The headers are complete."""
+        self._in_headers = False
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
-        """The rest of a body that nobody read has come: the connection may rest until the next."""
+        """If the end of a body that was not read has come, the connection is idle from now on."""
         super().on_message_complete()
         if not self._answering and self.timeout_keep_alive_task is None:
             self.timeout_keep_alive_task = self.loop.call_later(
@@ -132,104 +152,103 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             )
 
     def on_response_complete(self) -> None:
-        """Answered; where the body has not come to its end yet, it is owed still."""
+        """If the body has not come to its end, the client still has to send it."""
         super().on_response_complete()
         if not self._answering and self.cycle.more_body:
-            self._unset_keepalive_if_required()
-            self._owed_since = self.loop.time()
-
-    def on_url(self, url: bytes) -> None:
-        """Count, then keep."""
-        self._head_bytes += len(url)
-        if self._head_bytes > self._most_head_bytes:
-            raise HeadersTooLarge
-        super().on_url(url)
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Count, then keep."""
-        self._head_bytes += len(name) + len(value) + 4
-        if self._head_bytes > self._most_head_bytes:
-            raise HeadersTooLarge
-        super().on_header(name, value)
+            if self.timeout_keep_alive_task is not None:
+                self.timeout_keep_alive_task.cancel()
+                self.timeout_keep_alive_task = None
+            self._waiting_since = self.loop.time()
 
     def send_400_response(self, msg: str) -> None:
-        """In the one shape of all errors. Large heads end here too."""
-        large = self._head_bytes > self._most_head_bytes
-        self._end("headers" if large else "malformed", _LARGE if large else _MALFORMED)
+        """Answer what the parser rejected, in the shape of all errors."""
+        if self._parsed_bytes > self._settings.max_header_bytes:
+            self._close("headers", _HEADERS_TOO_LARGE)
+        else:
+            self._close("malformed", _MALFORMED)
+
+    def _count_header_bytes(self, size: int) -> None:
+        self._parsed_bytes += size
+        if self._parsed_bytes > self._settings.max_header_bytes:
+            raise HeadersTooLarge
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        """Refuse at the cost of one write when too many requests are open."""
-        full = len(self.tasks) >= self._settings.max_open_requests
-        late = self._parts.admission.late and cycle.scope["path"] == "/detect"
-        if (full or late) and cycle.scope["method"] == "POST":
-            self._shed(cycle, "requests" if full else "wait")
-        else:
-            super()._start_asgi_task(cycle, app)
+        """Refuse a POST if too many requests are open or too much work is queued."""
+        if cycle.scope["method"] == "POST":
+            if len(self.tasks) >= self._settings.max_open_requests:
+                self._refuse(cycle, "requests")
+                return
+            if cycle.scope["path"] == _QUEUED_PATH and self._state.admission.queue_full:
+                self._refuse(cycle, "wait")
+                return
+        super()._start_asgi_task(cycle, app)
 
-    def _shed(self, cycle: RequestResponseCycle, reason: str) -> None:
+    def _refuse(self, cycle: RequestResponseCycle, reason: str) -> None:
+        """Answer 503 with a single write, without a task."""
         cycle.response_started = cycle.response_complete = True
-        closing = b"" if cycle.keep_alive else b"connection: close\r\n"
-        marks = b"\r\nx-request-id: %s\r\n" % secrets.token_hex(8).encode()
+        headers = b"x-request-id: %s\r\n" % secrets.token_hex(8).encode()
         for name, value in self.server_state.default_headers:
-            marks += name + b": " + value + b"\r\n"
-        self.transport.write(_SHED[0] + marks + closing + _SHED[1])
-        metrics, path = self._parts.app.metrics, cycle.scope["path"]
-        metrics.count("requests_shed_total", reason)
-        metrics.count("rejected_requests_total", "overloaded")
-        endpoint = path if path in NEEDED else "unmatched"
-        metrics.count("api_requests_total", "POST", endpoint, "503")
+            headers += name + b": " + value + b"\r\n"
+        if not cycle.keep_alive:
+            headers += b"connection: close\r\n"
+        status_line, rest = _OVERLOADED
+        self.transport.write(status_line + headers + rest)
+        path = cycle.scope["path"]
+        endpoint = path if path in _PATHS else "unmatched"
+        self._metrics.count("requests_shed_total", reason)
+        self._metrics.count("rejected_requests_total", "overloaded")
+        self._metrics.count("api_requests_total", "POST", endpoint, "503")
         if not cycle.keep_alive:
             self.transport.close()
-        if self.pipeline:  # not from here: a thousand of them would be as many calls deep
+        if self.pipeline:  # later: a thousand pipelined requests would be as many nested calls
             self.loop.call_soon(self.on_response_complete)
         else:
             self.on_response_complete()
 
     @property
-    def _pause(self) -> float:
-        return min(_LOOK, self._settings.header_seconds / 2, self._settings.body_seconds / 2)
+    def _check_seconds(self) -> float:
+        settings = self._settings
+        return min(_CHECK_SECONDS, settings.header_seconds / 2, settings.body_seconds / 2)
 
-    def _look(self) -> None:
-        """End what takes too long."""
-        self._looking = self.loop.call_later(self._pause, self._look)
+    def _check_timeouts(self) -> None:
+        self._timer = self.loop.call_later(self._check_seconds, self._check_timeouts)
         now = self.loop.time()
         unsent = self.transport.get_write_buffer_size()
-        if not unsent or unsent != self._unsent:
-            self._unsent, self._unsent_since = unsent, now
+        if not unsent or unsent != self._unsent_bytes:
+            self._unsent_bytes, self._unsent_since = unsent, now
         elif now - self._unsent_since > self._settings.body_seconds:
-            self._end("unread")
+            self._close("unread")
             return
-        if self._ended or self._answering or self._owed_since is None:
+        if self._closed or self._answering or self._waiting_since is None:
             return
-        if now - self._owed_since > self._settings.header_seconds:
-            unread = self.cycle is not None and self.cycle.more_body
-            self._end("unread" if unread else "headers")
+        if now - self._waiting_since > self._settings.header_seconds:
+            body_unread = self.cycle is not None and self.cycle.more_body
+            self._close("unread" if body_unread else "headers")
 
-    def _make_room(self) -> None:
-        """For this connection, at the cost of the one that waits longest for a request; if there is
-        none, this one is turned away."""
+    def _close_one_connection(self) -> None:
+        """Close the connection that has waited longest for a request, else refuse this one."""
         others = [other for other in self.connections if isinstance(other, BoundedHttpProtocol)]
-        alive = [other for other in others if not other._ended]
-        if len(alive) <= self._settings.max_connections:
+        open_ = [other for other in others if not other._closed]
+        if len(open_) <= self._settings.max_connections:
             return
-        idle = [other for other in alive if other is not self and not other._answering]
+        idle = [other for other in open_ if other is not self and not other._answering]
         if idle:
-            min(idle, key=BoundedHttpProtocol._idle_since)._end("room")
+            min(idle, key=BoundedHttpProtocol._waiting_order)._close("room")
         else:
-            self._end("room", _FULL)
+            self._close("room", _TOO_MANY_CONNECTIONS)
 
-    def _idle_since(self) -> float:
-        """Those between two requests owe nothing and go last."""
-        return float("inf") if self._owed_since is None else self._owed_since
+    def _waiting_order(self) -> float:
+        """Connections that are idle between two requests are closed last."""
+        return float("inf") if self._waiting_since is None else self._waiting_since
 
-    def _end(self, reason: str, answer: bytes = b"") -> None:
-        """Close the connection, after `answer` or at once."""
-        if self._ended:
+    def _close(self, reason: str, response: bytes = b"") -> None:
+        """Close the connection after `response`; without one, at once."""
+        if self._closed:
             return
-        self._ended = True
-        self._parts.app.metrics.count("connections_closed_total", reason)
-        if answer:
-            self.transport.write(answer)
+        self._closed = True
+        self._metrics.count("connections_closed_total", reason)
+        if response:
+            self.transport.write(response)
             self.transport.close()
         else:
             self.transport.abort()

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-from starlette.requests import Request
 from starlette.types import Scope
 
 from api_anomaly.http.admission import Admission, LoopScheduler
@@ -27,12 +26,4 @@ def http_state(scope: Scope) -> HttpState:
     state: HttpState | None = scope.get("state", {}).get("http")
     if state is None:
         raise RuntimeError("The service was not started. Serve the app with its lifespan on.")
-    return state
-
-
-def authorized_state(request: Request) -> HttpState:
-    """The same for a caller whose token allows this endpoint. Raises Unauthorized,
-    TooManyAttempts and Forbidden."""
-    state = http_state(request.scope)
-    state.authenticator.admit(request.scope)
     return state

@@ -19,7 +19,7 @@ with atheris.instrument_imports(include=["api_anomaly"]):
     from api_anomaly.http.body import decompress
     from api_anomaly.logs.decode import Decoder
     from api_anomaly.runtime.idempotency import retry_key
-    from api_anomaly.http.auth.token_file import entries_in
+    from api_anomaly.http.auth.token_file import read_token_file
     from api_anomaly.storage.keys import SigningKeys
     from api_anomaly.storage.manifest import read_manifest
     from api_anomaly.storage.snapshot import read_snapshot
@@ -82,7 +82,7 @@ def snapshot(data: bytes) -> None:
 
 def tokens(data: bytes) -> None:
     FILE.write_bytes(data)
-    entries_in(FILE)
+    read_token_file(FILE)
 
 
 READERS = {

@@ -1,56 +1,64 @@
-"""The door: who calls, may they, and how often may they try."""
+"""Authentication and authorization of a request, and the limit on failed attempts."""
 
 import time
 
 from starlette.types import Scope
 
-from api_anomaly.http.auth.rate_limit import LoginRateLimiter
-from api_anomaly.http.auth.tokens import Caller, Tokens, bearer_token, unauthorized
-from api_anomaly.telemetry.metrics import Metrics
 from api_anomaly.errors import Forbidden, TooManyAttempts, Unauthorized
-from api_anomaly.http.auth.scopes import allows, needed
-
-#: Tokens shorter than this could be guessed by trying. An address that failed too often is not
-#: even asked for one of them; a longer token is still compared, because no number of tries finds
-#: it, and one forgotten shipper must not lock out all others behind the same address.
-GUESSABLE_CHARACTERS = 20
+from api_anomaly.http.auth.rate_limit import LoginRateLimiter
+from api_anomaly.http.auth.scopes import METRICS, allows
+from api_anomaly.http.auth.tokens import (
+    MIN_STRONG_CHARACTERS,
+    Caller,
+    Tokens,
+    bearer_token,
+    unauthorized,
+)
+from api_anomaly.telemetry.metrics import Metrics
 
 
 class Authenticator:
-    """Knows the tokens and counts what fails."""
+    """Compares bearer tokens with the accepted ones and counts failures."""
 
-    def __init__(self, tokens: Tokens, attempts: LoginRateLimiter, metrics: Metrics) -> None:
+    def __init__(
+        self, tokens: Tokens, rate_limiter: LoginRateLimiter, metrics_public: bool, metrics: Metrics
+    ) -> None:
+        """`metrics_public`: the scope `metrics` needs no token."""
         self._tokens = tokens
-        self._attempts = attempts
+        self._rate_limiter = rate_limiter
+        self._metrics_public = metrics_public
         self._metrics = metrics
 
-    def admit(self, scope: Scope) -> Caller:
-        """Whoever made the request, noted in its state.
+    def authorize(self, scope: Scope, needed: str) -> None:
+        """Check that the caller holds the scope `needed`, and keep the caller in the state.
 
-        Raises Unauthorized, TooManyAttempts, or Forbidden when the token lacks the scope.
+        Raises Unauthorized, TooManyAttempts, or Forbidden.
         """
-        caller = self._caller(scope)
+        if needed == METRICS and self._metrics_public:
+            return
+        caller = self._authenticate(scope)
         scope["state"]["caller"] = caller
-        wanted = needed(scope["route"].path)
-        if not allows(caller.scopes, wanted):
+        if not allows(caller.scopes, needed):
             self._metrics.count("auth_failures_total", "scope")
-            raise Forbidden(f"This token is not for that: it lacks the scope {wanted!r}.")
-        return caller
+            raise Forbidden(f"This token is not for that: it lacks the scope {needed!r}.")
 
-    def _caller(self, scope: Scope) -> Caller:
+    def _authenticate(self, scope: Scope) -> Caller:
         try:
             token = bearer_token(scope["headers"])
         except Unauthorized:
-            # Nothing was tried, so nothing is counted against the address.
+            # Without a token there was no attempt, so the address is not charged with one.
             self._metrics.count("auth_failures_total", "missing")
             raise
         address, now = (scope.get("client") or ("", 0))[0], time.monotonic()
-        exhausted = self._attempts.exhausted(address, now)
-        guessable = exhausted and len(token) < GUESSABLE_CHARACTERS
-        caller = None if guessable else self._tokens.caller(token)
+        exhausted = self._rate_limiter.exhausted(address, now)
+        # A short token could be found by trying, so it is no longer compared. A long one is: no
+        # number of attempts finds it, and one outdated client must not lock out all others
+        # behind the same address.
+        guessable = len(token) < MIN_STRONG_CHARACTERS
+        caller = None if exhausted and guessable else self._tokens.caller(token)
         if caller is not None:
             return caller
-        self._attempts.failed(address, now)
+        self._rate_limiter.failed(address, now)
         self._metrics.count("auth_failures_total", "limited" if exhausted else "wrong")
         if exhausted:
             raise TooManyAttempts("Too many wrong tokens came from this address. Wait a minute.")

@@ -1,7 +1,7 @@
-"""Who may call: bearer tokens, several at once, each with an id and scopes.
+"""Bearer tokens: several are accepted at once, each with an id and scopes.
 
-A token is looked up by its SHA-256 digest: how long that takes depends on the digest, which nobody
-can steer towards a token's, and neither on the token nor on how much of it was guessed.
+Tokens are looked up by their SHA-256 digest. The time of a lookup depends on the digest only, so it
+reveals nothing about an accepted token.
 """
 
 from collections.abc import Iterable, Mapping
@@ -11,10 +11,13 @@ from typing import NamedTuple
 from api_anomaly.errors import Unauthorized
 from api_anomaly.http.auth.scopes import ADMIN, METRICS
 
+#: Tokens of at least this length cannot be found by trying.
+MIN_STRONG_CHARACTERS = 20
+
 
 class Caller(NamedTuple):
-    """Whoever holds a token: the id that the audit names, what it may do, and whose idempotency
-    keys it uses, which stays when a token is replaced under the same id."""
+    """The holder of a token. `id` is named in the audit log. `owner` separates the idempotency
+    keys of callers; it stays the same when a token is replaced under the same id."""
 
     id: str
     scopes: frozenset[str]
@@ -22,31 +25,35 @@ class Caller(NamedTuple):
 
 
 class Tokens:
-    """The accepted tokens. Those from the environment hold every scope; the entries of the token
-    file, which `replace_entries` changes while the service runs, hold their own."""
+    """The accepted tokens. Those from the environment have all scopes; those of the token file,
+    which `replace_entries` changes while the service runs, have the scopes of their entry."""
 
     def __init__(
-        self, tokens: Iterable[str], metrics: Iterable[str] = (), entries_follow: bool = False
+        self,
+        tokens: Iterable[str],
+        metrics_tokens: Iterable[str] = (),
+        entries_follow: bool = False,
     ) -> None:
-        """`entries_follow`: no token now is no mistake, a file will bring some."""
-        self._fixed = _numbered(tokens, "env", ADMIN) | _numbered(metrics, "metrics", METRICS)
+        """Raises ValueError without any token, unless `entries_follow` from a token file."""
+        from_environment = _callers(tokens, "env", ADMIN)
+        self._fixed = from_environment | _callers(metrics_tokens, "metrics", METRICS)
         self._callers = dict(self._fixed)
         if not self._fixed and not entries_follow:
             raise ValueError("At least one token is needed.")
 
     def replace_entries(self, entries: Mapping[bytes, Caller]) -> None:
-        """Accept `entries`, callers by the digest of their token, instead of those before."""
+        """Accept the callers in `entries`, by token digest, instead of the earlier entries."""
         self._callers = dict(entries) | self._fixed
 
     def caller(self, token: bytes) -> Caller | None:
-        """Who holds `token`, if it is accepted."""
+        """The holder of `token`, or None if it is not accepted."""
         return self._callers.get(token_digest(token))
 
 
 def bearer_token(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
-    """The token of the one Authorization header. Raises Unauthorized when there is none.
+    """The token of the Authorization header. Raises Unauthorized unless there is exactly one.
 
-    Header names are lower-case, as ASGI gives them.
+    Header names are lower-case, as in ASGI.
     """
     values = [value for name, value in headers if name == b"authorization"]
     scheme, _, token = values[0].strip().partition(b" ") if len(values) == 1 else (b"", b"", b"")
@@ -56,20 +63,20 @@ def bearer_token(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
 
 
 def unauthorized() -> Unauthorized:
-    """The refusal of a caller without a valid token."""
+    """The error for a caller without a valid token."""
     return Unauthorized("A valid bearer token is needed: Authorization: Bearer <token>.")
 
 
 def token_digest(token: bytes) -> bytes:
-    """What is kept of a token. Tokens are random, so there is nothing to salt or to slow down."""
+    """SHA-256 of a token. Tokens are random, so a salt or a slow hash would add nothing."""
     return sha256(token).digest()
 
 
-def _numbered(tokens: Iterable[str], name: str, scope: str) -> dict[bytes, Caller]:
-    """The id is the place in the list: nothing that is derived from a token belongs in a log."""
-    held = frozenset((scope,))
+def _callers(tokens: Iterable[str], name: str, scope: str) -> dict[bytes, Caller]:
+    """Ids are positions in the list, because nothing derived from a token may be logged."""
+    scopes = frozenset((scope,))
     digests = [token_digest(token.encode()) for token in tokens]
     return {
-        digest: Caller(f"{name}-{place}", held, f"{name}:{digest.hex()}")
-        for place, digest in enumerate(digests, 1)
+        digest: Caller(f"{name}-{position}", scopes, f"{name}:{digest.hex()}")
+        for position, digest in enumerate(digests, 1)
     }

@@ -1,1 +1,1 @@
-"""One function for each endpoint."""
+"""One handler for each endpoint. `http/endpoints.py` lists them, `http/dispatch.py` calls them."""

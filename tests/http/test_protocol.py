@@ -1,21 +1,14 @@
 """What is too much is turned away at once; slow, endless and silent callers are let go."""
 
-import asyncio
 import gzip
 import json
 import socket
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import httpx
 import pytest
-
-from api_anomaly.http.admission import Admission, LoopScheduler
-from api_anomaly.telemetry.metrics import Metrics
-from api_anomaly.errors import Overloaded
-from api_anomaly.settings import Settings
 
 TOKEN = b"Authorization: Bearer a-token-of-the-tests\r\n"
 
@@ -65,84 +58,6 @@ def until(true: Callable[[], bool], what: str, seconds: float = 30.0) -> None:
             return
         time.sleep(0.01)
     pytest.fail(f"not in time: {what}")
-
-
-# --- the arithmetic of admission ------------------------------------------------------------------
-
-
-def admission(**settings: Any) -> Admission:
-    return Admission(Settings(**settings), Metrics())
-
-
-def test_work_that_would_wait_too_long_is_refused_before_it_is_read() -> None:
-    gate = admission(max_wait_seconds=0.1)
-    visits = [gate.visit() for _ in range(3)]
-    visits[0].queue(5_000_000)  # about 0.8 s at the first reckoning: it is being worked on
-    gate.visit()
-    visits[1].queue(5_000_000)
-    with pytest.raises(Overloaded):
-        gate.visit()
-    with pytest.raises(Overloaded):
-        visits[2].queue(10)
-    visits[0].__exit__(None, None, None)
-    gate.visit()
-
-
-def test_a_lone_request_is_let_in_however_large() -> None:
-    gate = admission(max_wait_seconds=1e-9, max_open_bytes=1)
-    for _ in range(3):
-        with gate.visit() as visit:
-            visit.hold(10**9)
-            visit.queue(10**9)
-
-
-def test_bytes_of_others_leave_no_room() -> None:
-    gate = admission(max_open_bytes=1_000)
-    first, second = gate.visit(), gate.visit()
-    first.hold(900)
-    with pytest.raises(Overloaded):
-        second.hold(200)
-    second.__exit__(None, None, None)
-    with gate.visit() as third:
-        third.hold(100)
-
-
-def test_the_reckoning_follows_what_requests_take() -> None:
-    gate = admission()
-    for _ in range(300):
-        with gate.visit() as visit:
-            visit.queue(1_000_000)
-    with gate.visit() as head, gate.visit() as waiting:
-        head.queue(1_000_000)
-        waiting.queue(1_000_000)
-        assert gate.wait < 0.01  # they took no time at all
-
-
-def test_turns_come_in_order_and_leave_room_for_others() -> None:
-    async def test() -> None:
-        pace, order = LoopScheduler(), []
-
-        async def work(number: int) -> None:
-            await pace.turn()
-            order.append(number)
-            pace.worked(0.004)
-
-        async def health() -> None:
-            order.append(-1)
-
-        tasks = [asyncio.create_task(work(number)) for number in range(20)]
-        await asyncio.sleep(0)
-        tasks[3].cancel()
-        tasks.append(asyncio.create_task(health()))
-        await asyncio.gather(*tasks, return_exceptions=True)
-        works = [number for number in order if number >= 0]
-        assert works == [number for number in range(20) if number != 3]
-        assert order.index(-1) <= 3
-
-    asyncio.run(test())
-
-
-# --- over the wire --------------------------------------------------------------------------------
 
 
 def test_more_requests_than_are_answered_at_once_are_503_and_health_is_not(serve, logs) -> None:

@@ -1,0 +1,42 @@
+"""What POST /detect and POST /feedback share: admission, the body, and idempotent retries."""
+
+from collections.abc import Awaitable, Callable
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api_anomaly.http.body import BodyLimits, read_body
+from api_anomaly.http.state import HttpState
+from api_anomaly.runtime.idempotency import owned_key, retry_key
+
+#: Computes the response body from the request body.
+Process = Callable[[HttpState, bytes], Awaitable[bytes]]
+
+
+async def respond(
+    request: Request, state: HttpState, process: Process, key_prefix: bytes = b""
+) -> Response:
+    """The response that `process` makes of the body; to a retry with the same Idempotency-Key the
+    first response. `key_prefix` separates the keys of endpoints.
+
+    Raises Overloaded, IdempotencyKeyInvalid, IdempotencyKeyReused, what `read_body` raises and
+    what `process` raises.
+    """
+    headers, settings = request.scope["headers"], state.app.settings
+    key = retry_key(headers)
+    with state.admission.ticket() as ticket:
+        limits = BodyLimits(settings.max_body_bytes, settings.body_seconds, ticket.hold)
+        body = await read_body(headers, request.receive, limits)
+
+        async def admitted() -> bytes:
+            ticket.queue(len(body))
+            return await process(state, body)
+
+        if key is None:
+            return Response(await admitted(), media_type="application/json")
+        owner = request.scope["state"]["caller"].owner
+        content, replayed = await state.app.idempotency.answer(
+            owned_key(owner, key_prefix + key), body, admitted
+        )
+    extra_headers = {"idempotency-replayed": "true"} if replayed else None
+    return Response(content, headers=extra_headers, media_type="application/json")

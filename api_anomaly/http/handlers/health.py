@@ -1,0 +1,22 @@
+"""GET /health."""
+
+from datetime import UTC, datetime
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api_anomaly import __version__
+from api_anomaly.http.problems import json_response
+from api_anomaly.http.responses import HealthResponse
+from api_anomaly.http.state import HttpState
+
+
+async def health(_request: Request, state: HttpState) -> Response:
+    """Whether the process serves. Does not use the model and needs no token."""
+    response: HealthResponse = {
+        "status": "healthy",
+        "timestamp": datetime.now(UTC).isoformat(),
+        "version": __version__,
+        "model_loaded": state.app.detection.served is not None,
+    }
+    return json_response(response)

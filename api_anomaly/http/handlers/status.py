@@ -1,0 +1,79 @@
+"""GET /status."""
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api_anomaly.http.handlers.feedback import active_verdicts, iso_time
+from api_anomaly.http.problems import json_response
+from api_anomaly.http.responses import (
+    FeedbackStatus,
+    LastTraining,
+    MemoryStatus,
+    StatusResponse,
+)
+from api_anomaly.http.state import HttpState
+from api_anomaly.runtime.detection import Served
+from api_anomaly.runtime.feedback import FeedbackService
+from api_anomaly.runtime.threads import in_thread
+from api_anomaly.runtime.training import TrainingService
+
+
+async def status(_request: Request, state: HttpState) -> Response:
+    """The served model and what was measured of it, memory, feedback and the last training."""
+    app = state.app
+    versions = await in_thread(app.model_store.versions)
+    served = app.detection.served
+    facts = served.manifest.facts if served else None
+    response: StatusResponse = {
+        "is_trained": served is not None,
+        "training_date": served.manifest.created if served else None,
+        "model_accuracy": facts.accuracy if facts else None,
+        "feature_count": facts.feature_count if facts else 0,
+        "model_version": served.manifest.version if served else None,
+        "threshold": facts.threshold if facts else None,
+        "training_samples": facts.training_samples if facts else None,
+        "held_out_precision": facts.held_out_precision if facts else None,
+        "held_out_recall": facts.held_out_recall if facts else None,
+        "alert_budget": facts.alert_budget if facts else None,
+        "training_running": app.training.running,
+        "last_training": _last_training(app.training),
+        "memory": _memory(served, app.snapshots.age),
+        "feedback": _feedback(app.feedback),
+        "versions": versions,
+    }
+    return json_response(response)
+
+
+def _last_training(training: TrainingService) -> LastTraining | None:
+    ended = training.ended
+    if ended is None:
+        return None
+    return {"outcome": ended.outcome, "error": ended.error, "timestamp": ended.timestamp}
+
+
+def _memory(served: Served | None, snapshot_age: float | None) -> MemoryStatus | None:
+    if served is None:
+        return None
+    memory = served.detector.memory
+    return {
+        "entities": memory.entities,
+        "capacity": memory.capacity,
+        "evictions": memory.evictions,
+        "snapshot_age_seconds": snapshot_age,
+    }
+
+
+def _feedback(feedback: FeedbackService) -> FeedbackStatus:
+    counts = feedback.book.counted()
+    return {
+        "active": active_verdicts(counts),
+        "expired": counts.expired,
+        "replaced": counts.replaced,
+        "incompatible": counts.other,
+        "users": counts.users,
+        "trained_on": feedback.trained_on,
+        "last_change": None if counts.last is None else iso_time(counts.last),
+        "raised": feedback.raised,
+        "quieted": feedback.quieted,
+        "anomalies_remembered": len(feedback.anomalies),
+    }

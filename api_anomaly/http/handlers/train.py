@@ -1,0 +1,53 @@
+"""POST /train."""
+
+import time
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api_anomaly.http.body import BodyLimits, read_body
+from api_anomaly.http.problems import json_response
+from api_anomaly.http.responses import TrainResponse
+from api_anomaly.http.state import HttpState
+from api_anomaly.runtime.threads import in_thread
+from api_anomaly.storage.manifest import Manifest
+
+
+async def train(request: Request, state: HttpState) -> Response:
+    """Train a model on a history of logs, store it and serve it. The latest `test_size` share of
+    the logs is not learned from; together with the history before it, it calibrates the
+    threshold."""
+    app = state.app
+    started = time.perf_counter()
+    with app.training.claimed():
+        limits = BodyLimits(
+            app.settings.max_training_body_bytes, app.settings.body_seconds, _not_counted
+        )
+        body = await read_body(request.scope["headers"], request.receive, limits)
+        history = await in_thread(app.decoder.history, body)
+        del body  # up to half a gigabyte that the training does not need
+        manifest = await app.training.run(history)
+    return json_response(_response(manifest, time.perf_counter() - started))
+
+
+def _not_counted(_size: int) -> None:
+    """One training runs at a time, so the limit on its own size bounds its memory."""
+
+
+def _response(manifest: Manifest, seconds: float) -> TrainResponse:
+    facts = manifest.facts
+    return {
+        "status": "success",
+        "message": f"Trained on {facts.training_samples} logs.",
+        "training_samples": facts.training_samples,
+        "train_anomalies": facts.train_anomalies,
+        "test_anomalies": facts.test_anomalies,
+        "model_accuracy": facts.accuracy,
+        "held_out_precision": facts.held_out_precision,
+        "held_out_recall": facts.held_out_recall,
+        "timestamp": manifest.created,
+        "model_version": manifest.version,
+        "threshold": facts.threshold,
+        "feature_count": facts.feature_count,
+        "duration_seconds": seconds,
+    }

@@ -1,0 +1,165 @@
+"""The table of endpoints: what is derived from it agrees with what clients get."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import TypeAdapter
+
+from api_anomaly.errors import AnomalyError
+from api_anomaly.http import responses
+from api_anomaly.http.app import create_app
+from api_anomaly.http.auth.scopes import METRICS, SCOPES, allows
+from api_anomaly.http.auth.token_file import main
+from api_anomaly.http.endpoints import ENDPOINTS, Endpoint, markdown_table
+from api_anomaly.http.openapi import error_statuses
+from api_anomaly.http.problems import PROBLEMS, example_of
+from api_anomaly.settings import Settings
+
+#: Codes of errors that only journal and metrics report.
+NO_RESPONSE = ("snapshot_rejected", "token_file_invalid")
+
+each_endpoint = pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda endpoint: endpoint.path)
+
+
+@pytest.fixture(scope="module")
+def document(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The OpenAPI document."""
+    folder = tmp_path_factory.mktemp("document")
+    settings = Settings(auth_token=("a-token-of-the-tests",), model_path=folder / "m.pkl")
+    return create_app(settings).openapi()
+
+
+@each_endpoint
+def test_every_endpoint_except_health_and_metrics_needs_a_token(serve, endpoint: Endpoint) -> None:
+    with serve() as client:
+        del client.headers["Authorization"]
+        response = client.request(endpoint.method, endpoint.path)
+    assert (response.status_code == 401) == (endpoint.path not in ("/health", "/metrics"))
+
+
+def test_only_health_needs_no_scope_and_is_served_under_overload() -> None:
+    assert [e.path for e in ENDPOINTS if e.scope is None] == ["/health"]
+    assert [e.path for e in ENDPOINTS if e.always_served] == ["/health"]
+
+
+def test_every_request_that_changes_the_model_is_audited() -> None:
+    assert {e.path for e in ENDPOINTS if e.audited} == {"/train", "/load-model", "/feedback"}
+
+
+def test_every_scope_is_needed_by_an_endpoint() -> None:
+    assert {e.scope for e in ENDPOINTS} - {None, METRICS} == set(SCOPES)
+
+
+@pytest.mark.parametrize("scope", SCOPES)
+def test_a_token_allows_what_its_scopes_say_and_nothing_else(
+    serve, tmp_path: Path, capsys: pytest.CaptureFixture[str], scope: str
+) -> None:
+    assert main(["somebody", scope, "--file", str(tmp_path / "tokens")]) == 0
+    token = capsys.readouterr().err.split()[-1]
+    headers = {"Authorization": f"Bearer {token}"}
+    with serve(auth_token=(), tokens_file=tmp_path / "tokens", metrics_token=("m" * 30,)) as client:
+        for endpoint in ENDPOINTS:
+            if endpoint.scope is None:
+                continue
+            response = client.request(endpoint.method, endpoint.path, headers=headers)
+            allowed = allows(frozenset((scope,)), endpoint.scope)
+            assert (response.status_code != 403) == allowed, endpoint.path
+            assert allowed or response.json()["code"] == "forbidden"
+
+
+def test_every_named_error_has_a_status_and_an_example() -> None:
+    def subclasses(error: type[AnomalyError]) -> Iterator[type[AnomalyError]]:
+        for child in error.__subclasses__():
+            yield child
+            yield from subclasses(child)
+
+    answered = {error for error in subclasses(AnomalyError) if error.code not in NO_RESPONSE}
+    assert answered == set(PROBLEMS)
+    for error, problem in PROBLEMS.items():
+        assert 400 <= problem.status < 600
+        kind = list if problem.status == 422 else str
+        example = example_of(error)
+        assert isinstance(example["detail"], kind) and example["detail"] and example["code"]
+
+
+def test_every_named_error_is_listed_by_an_endpoint() -> None:
+    assert {error for endpoint in ENDPOINTS for error in endpoint.all_errors} == set(PROBLEMS)
+
+
+# --- the OpenAPI document and the table in the docs ---------------------------------------------
+
+
+@each_endpoint
+def test_the_document_describes_the_endpoint(document: dict[str, Any], endpoint: Endpoint) -> None:
+    operation = document["paths"][endpoint.path][endpoint.method.lower()]
+    assert operation["description"] == endpoint.description
+    assert operation["operationId"] == endpoint.id
+    assert set(operation["responses"]) == {"200", *map(str, error_statuses(endpoint))}
+    assert ("requestBody" in operation) == (endpoint.request is not None)
+    assert ("parameters" in operation) == endpoint.idempotent
+    security = {None: None, METRICS: [{}, {"bearer": []}]}
+    assert operation.get("security") == security.get(endpoint.scope, [{"bearer": []}])
+
+
+@each_endpoint
+def test_the_example_of_a_request_follows_its_schema(endpoint: Endpoint) -> None:
+    assert (endpoint.example is not None) == (endpoint.request is not None)
+    if endpoint.request is not None:
+        TypeAdapter(endpoint.request).validate_json(json.dumps(endpoint.example))
+
+
+def test_the_document_has_no_other_paths_and_no_broken_references(
+    document: dict[str, Any],
+) -> None:
+    assert set(document["paths"]) == {endpoint.path for endpoint in ENDPOINTS}
+    references = set(re.findall(r'"#/components/schemas/([^"]+)"', json.dumps(document)))
+    assert references <= set(document["components"]["schemas"])
+    assert document["components"]["securitySchemes"]["bearer"]["scheme"] == "bearer"
+
+
+def test_the_documentation_pages_are_served(serve) -> None:
+    with serve() as client:
+        for path in ("/docs", "/redoc", "/openapi.json"):
+            assert client.get(path).status_code == 200
+
+
+def test_the_markdown_table_has_a_row_for_each_endpoint() -> None:
+    rows = markdown_table().splitlines()[2:]
+    assert len(rows) == len(ENDPOINTS)
+    for row, endpoint in zip(rows, ENDPOINTS, strict=True):
+        assert row.startswith(f"| `{endpoint.method} {endpoint.path}` |")
+
+
+def test_every_response_follows_its_schema(serve, logs) -> None:
+    unusual = [
+        log | {"endpoint": "/" + "A" * 3_000, "status_code": 500} for log in logs(30, seed=5)
+    ]
+    with serve() as client:
+
+        def detect(**options: Any) -> Any:
+            return client.post("/detect", json={"logs": unusual} | options)
+
+        answered = [
+            (responses.StatusResponse, client.get("/status")),
+            (responses.HealthResponse, client.get("/health")),
+            (responses.ProblemResponse, client.post("/detect", json={"logs": []})),
+            (responses.TrainResponse, client.post("/train", json={"logs": logs(200)})),
+            (responses.DetectResponse, detect(threshold=0.0)),
+            (responses.DetectResponse, detect(include_scores=True, include_rules=True)),
+            (responses.ValidationProblemResponse, detect(logs=[{}] * 200)),
+            (
+                responses.ValidationProblemResponse,
+                client.post("/train", json={"logs": logs(3)}),
+            ),
+            (responses.StatusResponse, client.get("/status")),
+            (responses.LoadResponse, client.post("/load-model")),
+        ]
+    for shape, response in answered:
+        adapter = TypeAdapter(shape)
+        adapter.validate_json(response.content)
+        schema = adapter.json_schema(mode="serialization")
+        assert set(schema["required"]) <= set(response.json()) <= set(schema["properties"])
