@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from api_anomaly.model.executor import Executor, serial
-from api_anomaly.features.extract import Extraction, observe
+from api_anomaly.features.extract import Extraction, extract
 from api_anomaly.model.calibration import Calibration, TailCurve
 from api_anomaly.logs.columns import Columns
 from api_anomaly.feedback.rescoring import Feedback
@@ -130,7 +130,7 @@ def fit(
     history, seed = columns.between(cold, cut), options.seed
     tell("features", 0.0)
     generating = partial(synthetic_rows, history, seed, entities, executor)
-    (rows, _, keys), synthetic_sets = executor([partial(observe, memory, columns), generating])
+    (rows, _, keys), synthetic_sets = executor([partial(extract, memory, columns), generating])
     tell("baseline", 0.25)
     peer_baseline = PeerBaseline.of(rows[:cut], executor)
     past = rows[cold:], keys[cold:, 0].copy(), columns.time[cold:]
@@ -224,7 +224,7 @@ class Detector:
         verdicts.
         """
         limit = self.model.threshold if threshold is None else threshold
-        seen = observe(self.memory, columns, remember)
+        seen = extract(self.memory, columns, remember)
         base = self.model.evidence(seen.rows)
         evidence = self._adjusted(base, seen.rows, seen.keys[:, 0])
         scores = to_score(evidence)
@@ -244,7 +244,7 @@ class Detector:
         labels = np.zeros(len(columns), LABEL)
         for i in range(len(columns)):
             one = columns.take(np.array([i]))
-            labels[i] = _labels(observe(self.memory, one, False), one, np.array([0]))[0]
+            labels[i] = _labels(extract(self.memory, one, False), one, np.array([0]))[0]
         return labels
 
     def scores(self, labels: NDArray[Any]) -> NDArray[np.float64]:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from api_anomaly.model.executor import Task
-from api_anomaly.features.extract import observe
+from api_anomaly.features.extract import extract
 from api_anomaly.features.table import FEATURES
 from api_anomaly.model.calibration import SEVERITIES
 from api_anomaly.detector import Detector, FitOptions, Fitted, fit
@@ -145,7 +145,7 @@ def test_a_model_put_together_from_its_parts_scores_the_same(team: Fitted) -> No
 
 def test_evidence_from_walks_that_were_taken_before_is_the_same(team: Fitted) -> None:
     few = fit(columns(traffic(20)), SMALL).model  # has no second stage
-    rows = observe(Memory.empty(500), columns(later(200))).rows
+    rows = extract(Memory.empty(500), columns(later(200))).rows
     for model in (team.model, few):
         hostilely = model.classifier and model.classifier.trees.sums(rows)
         evidence = model.evidence_from(model.forest.trees.sums(rows), hostilely)
@@ -227,7 +227,7 @@ def test_abuse_is_found_and_said_in_order_of_the_batch(team: Fitted) -> None:
         assert anomaly.severity in SEVERITIES[1:]
         assert 1 <= len(anomaly.reasons) <= 3
     last = {FAMILY[reason.feature] for reason in verdicts.anomalies[-1].reasons}
-    assert last & {"denied", "errors", "writes", "peers", "rate", "exploring", "counterparts"}
+    assert last & {"denied", "errors", "writes", "peers", "rate", "new_endpoints", "counterparts"}
 
 
 def test_a_given_threshold_decides_instead_of_the_models_own(team: Fitted) -> None:

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from api_anomaly.kernels import kernel
-from api_anomaly.features.table import ADDRESS, FEATURES, COUNT, NAMES, SINGLE
+from api_anomaly.features.table import ADDRESS, FEATURES, LOG1P, NAMES, SINGLE
 from api_anomaly.model.peer_baseline import (
     AGE_COLUMN,
     MIDDLE,
@@ -43,7 +43,7 @@ _ABOVE, _BELOW = -np.log1p(-SHARES), -np.log(SHARES)  # -ln(tail) at the levels,
 #: not rarer than a hundred of what all have some of: one more of it, or a step that a person sees.
 _STEP = {"share": 0.2, "bits": 2.0, "log s": 0.5}
 _STEPS = np.array(
-    [math.log(2.0) if row.kind == COUNT else _STEP.get(row.unit, 1.0) for row in FEATURES]
+    [math.log(2.0) if row.scale == LOG1P else _STEP.get(row.unit, 1.0) for row in FEATURES]
 )
 _STEEPEST = 20.0  # -ln(tail) at most: nothing is told from rarer still
 _DEVIATIONS = np.array([row.unit == "sd" for row in FEATURES])
@@ -56,9 +56,9 @@ _CIRCUMSTANCE = 1e-3  # weight of what is no reason by itself
 _FAMILIES = list(dict.fromkeys(row.family for row in FEATURES))
 _FAMILY = np.array([_FAMILIES.index(row.family) for row in FEATURES])
 _FAMILY_COUNT = len(_FAMILIES)
-_COUNTED = np.array([row.kind == COUNT for row in FEATURES])
+_COUNTED = np.array([row.scale == LOG1P for row in FEATURES])
 _BOTH_SIDES = np.array([row.unit in ("sd", "log s") for row in FEATURES])
-_CIRCUMSTANCES = np.array([row.family in ("history", "rhythm", "endpoint") for row in FEATURES])
+_CIRCUMSTANCES = np.array([row.family in ("age", "timing", "endpoint_traffic") for row in FEATURES])
 _CIRCUMSTANCES[NAMES.index("user_hour_surprise")] = False
 #: Where somebody comes from says less than what was done: most who move are harmless.
 _SAYS_LESS = np.where([row.family == "counterparts" for row in FEATURES], 0.7, 1.0)

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from api_anomaly.kernels import kernel
-from api_anomaly.features.table import ADDRESS, FEATURES, COUNT, SINGLE
+from api_anomaly.features.table import ADDRESS, FEATURES, LOG1P, SINGLE
 
 _RAREST = 1_000_000.0  # "1 of more than a million" is as rare as a sentence needs
 _COMMON = 1.5  # up to 1 of so many is the common case
@@ -32,14 +32,14 @@ def _sayings() -> list[int]:
     for place, row in enumerate(FEATURES):
         if row.unit == "bits":
             odd = "_peer_surprise_" in row.name
-            sayings[place] = _HUNDREDTHS if row.kind == COUNT else _MEAN if odd else _RARITY
+            sayings[place] = _HUNDREDTHS if row.scale == LOG1P else _MEAN if odd else _RARITY
         elif row.unit == "log s":
             sayings[place] = _FACTOR
     return sayings
 
 
 _SAYING = np.array(_sayings())
-_COUNTED = np.array([row.kind == COUNT for row in FEATURES])
+_COUNTED = np.array([row.scale == LOG1P for row in FEATURES])
 
 
 @kernel

@@ -1,37 +1,33 @@
-"""One actor's record (a user's or an address's) brought up to date by one log, and read as
-behaviours.
+"""The record of one actor (a user or an address): brought up to date by one log, read as features.
 
-`settle` moves the record to the log's time, `count` lets the log join, `write` reads the block of
-behaviours. The order is the pass's: a log's own facts count in its rates (the tenth denial is the
-tenth), but what it is compared with (habits, sets, usual gaps) is the past without it.
+`settle` decays the record to the log's time, `count_log` and `count_new` add the log,
+`update_means` makes it the last one, `write_features` reads the actor's block of features. A log's
+own facts are part of its rates (the tenth denial is the tenth), but what the log is compared with
+(baselines, sets, usual intervals) is the past without it.
 """
 
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 
-from api_anomaly.kernels import kernel
-from api_anomaly.features.memory import COUNTERS, PLACES, SPANS
-from api_anomaly.features.sketches import add, known
-from api_anomaly.features.decay import advance, decay_factors, share
+from api_anomaly.features.decay import DAY_1, HOUR_1, MINUTES_3, Factors, advance, decay_factors
+from api_anomaly.features.probability import share
+from api_anomaly.features.records import COUNT_COLUMNS, COUNT_STARTS, Count
+from api_anomaly.features.sketches import ItemSet, add, contains
+from api_anomaly.features.table import A
+from api_anomaly.kernels import Record, kernel
 
-CLIENT_ERRORS, DENIED, NOT_FOUND, SERVER_ERRORS, WRITES, RESPONSE_KILOBYTES = range(6)
-SERVER_SECONDS, NEW_ENDPOINTS, NEW_URLS, NEW_COUNTERPARTS, DENIED_COUNTERPARTS, NEW_USER_AGENTS = (
-    range(6, 12)
-)
-PEER_SURPRISE_STATUSES, PEER_SURPRISE_WRITES, PEER_SURPRISE_ENDPOINTS, FAILED_WRITES = range(12, 16)
-assert len(COUNTERS) == 16  # the constants above are its rows, in its order
-
-_PRIOR = 3.0  # logs of evidence that a share waits for
-_SLOW = 0.1  # weight of the newest log in a running mean
-_SESSION = 1_800.0  # seconds after which the next log begins a new session
+SHARE_PRIOR = 3.0  # requests that a share waits for
+_LEAST_RATE = 0.1  # weight of the newest log in a running mean
+_SESSION_SECONDS = 1_800.0  # after a longer pause the next log begins a new session
 _MOST_SEEN = np.uint32(2**32 - 1)
-_START = np.uint64(1)  # the place before a session's first endpoint
+_SESSION_START = np.uint64(1)  # stands for the template before a session's first one
 _DENIED_SALT = np.uint64(0x9E3779B97F4A7C15)
 
 
 @kernel
-def settle(actor, time):  # type: ignore[no-untyped-def]
+def settle(actor: Record, time: float) -> tuple[float, float]:
     """Decay the record to `time`: (seconds since its last log, seconds that this one is late)."""
     if actor.seen == 0:
         actor.first = time
@@ -39,166 +35,208 @@ def settle(actor, time):  # type: ignore[no-untyped-def]
         actor.number = -1.0
         actor.hour = 255
         return 0.0, 0.0
-    gap, late, stands = advance(actor.last, time)
-    actor.last = stands
+    gap, lateness, clock = advance(actor.last, time)
+    actor.last = clock
     if gap > 0.0:
         factors = decay_factors(gap)
         for h in range(4):
             actor.requests[h] *= factors[h]
-        for h in range(3):
-            for place in range(SPANS[h], SPANS[h + 1]):
-                actor.counts[place] *= factors[h + 1]
-    return gap, late
+        for h in range(MINUTES_3, DAY_1 + 1):
+            for column in range(COUNT_STARTS[h], COUNT_STARTS[h + 1]):
+                actor.counts[column] *= factors[h]
+    return gap, lateness
 
 
 @kernel
-def bump(actor, counter, amount, weights):  # type: ignore[no-untyped-def]
-    """Add `amount` to one counter at its half-lives."""
-    for h in range(3):
-        place = PLACES[counter, h]
-        if place >= 0:
-            actor.counts[place] += np.float32(amount) * weights[h + 1]
+def add_count(actor: Record, count: Count, amount: float, weights: Factors) -> None:
+    """Add `amount` to one count at each of its half-lives."""
+    for h in range(MINUTES_3, DAY_1 + 1):
+        column = COUNT_COLUMNS[count, h]
+        if column >= 0:
+            actor.counts[column] += np.float32(amount) * weights[h]
 
 
 @kernel
-def counted(actor, counter, h):  # type: ignore[no-untyped-def]
-    """One counter at one of its half-lives: 3 minutes, an hour, a day."""
-    return actor.counts[PLACES[counter, h]]
+def read_count(actor: Record, count: Count, half_life: int) -> float:
+    """One count at one of the half-lives at which it is kept."""
+    value: float = actor.counts[COUNT_COLUMNS[count, half_life]]
+    return value
 
 
 @kernel
-def count(actor, log, late):  # type: ignore[no-untyped-def]
-    """Let the log's own facts join the decayed counts, with the weight of its lateness."""
-    weights = decay_factors(late)
+def count_log(actor: Record, log: Record, lateness: float) -> None:
+    """Add the log's own facts to the decayed counts, with the weight of its lateness."""
+    weights = decay_factors(lateness)
     for h in range(4):
         actor.requests[h] += weights[h]
     if log.status >= 500:
-        bump(actor, SERVER_ERRORS, 1.0, weights)
+        add_count(actor, Count.server_errors, 1.0, weights)
     elif log.status >= 400:
-        bump(actor, CLIENT_ERRORS, 1.0, weights)
+        add_count(actor, Count.client_errors, 1.0, weights)
         if log.denied:
-            bump(actor, DENIED, 1.0, weights)
+            add_count(actor, Count.denied, 1.0, weights)
         if log.status == 404:
-            bump(actor, NOT_FOUND, 1.0, weights)
+            add_count(actor, Count.not_found, 1.0, weights)
     if log.write:
-        bump(actor, WRITES, 1.0, weights)
+        add_count(actor, Count.writes, 1.0, weights)
         if 400 <= log.status < 500:
-            bump(actor, FAILED_WRITES, 1.0, weights)
+            add_count(actor, Count.failed_writes, 1.0, weights)
     if log.kilobytes > 0.0:
-        bump(actor, RESPONSE_KILOBYTES, log.kilobytes, weights)
+        add_count(actor, Count.response_kilobytes, log.kilobytes, weights)
     if log.seconds > 0.0:
-        bump(actor, SERVER_SECONDS, log.seconds, weights)
-    bump(actor, PEER_SURPRISE_STATUSES, log.odd_status, weights)
-    bump(actor, PEER_SURPRISE_WRITES, log.odd_write, weights)
-    bump(actor, PEER_SURPRISE_ENDPOINTS, log.odd_endpoint, weights)
+        add_count(actor, Count.server_seconds, log.seconds, weights)
+    add_count(actor, Count.peer_surprise_statuses, log.peer_surprise_status, weights)
+    add_count(actor, Count.peer_surprise_writes, log.peer_surprise_write, weights)
+    add_count(actor, Count.peer_surprise_endpoints, log.peer_surprise_endpoint, weights)
 
 
 @kernel
-def meet(actor, log, partner, late):  # type: ignore[no-untyped-def]
-    """Whether (endpoint, partner, agent) are new to the actor; from now on they are known."""
-    weights = decay_factors(late)
-    new_endpoint = not known(actor.templates, log.place)
-    new_partner = not known(actor.counterparts, partner)
-    new_agent = not known(actor.agents, log.agent)
+def count_new(
+    actor: Record, log: Record, counterpart: np.uint64, lateness: float
+) -> tuple[bool, bool, bool]:
+    """Whether (endpoint, counterpart, user agent) are new to the actor; now they no longer are."""
+    weights = decay_factors(lateness)
+    new_endpoint = _add_new(actor.templates, log.template)
     if new_endpoint:
-        bump(actor, NEW_ENDPOINTS, 1.0, weights)
-        add(actor.templates, log.place)
-    if not known(actor.objects, log.object):
-        bump(actor, NEW_URLS, 1.0, weights)
-        add(actor.objects, log.object)
-    if new_partner:
-        bump(actor, NEW_COUNTERPARTS, 1.0, weights)
-        add(actor.counterparts, partner)
-    if log.denied and not known(actor.counterparts, partner ^ _DENIED_SALT):
-        bump(actor, DENIED_COUNTERPARTS, 1.0, weights)
-        add(actor.counterparts, partner ^ _DENIED_SALT)
-    if new_agent:
-        bump(actor, NEW_USER_AGENTS, 1.0, weights)
-        add(actor.agents, log.agent)
-    return new_endpoint, new_partner, new_agent
+        add_count(actor, Count.new_endpoints, 1.0, weights)
+    if _add_new(actor.urls, log.url):
+        add_count(actor, Count.new_urls, 1.0, weights)
+    new_counterpart = _add_new(actor.counterparts, counterpart)
+    if new_counterpart:
+        add_count(actor, Count.new_counterparts, 1.0, weights)
+    if log.denied and _add_new(actor.counterparts, counterpart ^ _DENIED_SALT):
+        add_count(actor, Count.denied_counterparts, 1.0, weights)
+    new_user_agent = _add_new(actor.user_agents, log.user_agent)
+    if new_user_agent:
+        add_count(actor, Count.new_user_agents, 1.0, weights)
+    return new_endpoint, new_counterpart, new_user_agent
 
 
 @kernel
-def last_place(actor, gap):  # type: ignore[no-untyped-def]
-    """The endpoint template before this log, or the start of a session."""
-    return _START if actor.seen == 0 or gap > _SESSION else actor.place
+def _add_new(items: ItemSet, key: np.uint64) -> bool:
+    """Whether `key` was new to the set; now it is in it."""
+    new = not contains(items, key)
+    if new:
+        add(items, key)
+    return new
 
 
 @kernel
-def move(actor, log, gap, late, step):  # type: ignore[no-untyped-def]
-    """Bring the running means of rhythm, counting up and wandering up to date.
+def previous_template(actor: Record, gap: float) -> np.uint64:
+    """The template of the actor's last log, or the start of a session."""
+    if actor.seen == 0 or gap > _SESSION_SECONDS:
+        return _SESSION_START
+    template: np.uint64 = actor.template
+    return template
 
-    From now on this log is the actor's last one.
+
+@kernel
+def update_means(
+    actor: Record, log: Record, gap: float, lateness: float, transition_surprise: float
+) -> None:
+    """Update the running means with the log, which becomes the actor's last one.
+
+    Mean and variance with exponential forgetting: West, "Updating mean and variance estimates: an
+    improved method", CACM 22 (1979).
     """
-    if actor.seen > 0 and late == 0.0:
-        pace = np.float32(max(_SLOW, 1.0 / actor.seen))
-        difference = np.float32(math.log1p(gap)) - actor.gap_mean
-        actor.gap_mean += pace * difference
-        actor.gap_variance = (np.float32(1.0) - pace) * (
-            actor.gap_variance + pace * difference * difference
+    if actor.seen > 0 and lateness == 0.0:
+        rate = np.float32(max(_LEAST_RATE, 1.0 / actor.seen))
+        difference = np.float32(math.log1p(gap)) - actor.interval_mean
+        actor.interval_mean += rate * difference
+        actor.interval_variance = (np.float32(1.0) - rate) * (
+            actor.interval_variance + rate * difference * difference
         )
     if log.number >= 0.0 and actor.number >= 0.0:
         distance = abs(log.number - actor.number)
-        hit = np.float32(1.0 if 1.0 <= distance <= 3.0 else 0.0)
-        actor.sequential += np.float32(_SLOW) * (hit - actor.sequential)
-    actor.transition_surprise += np.float32(max(_SLOW, 1.0 / (actor.seen + 1))) * (
-        np.float32(step) - actor.transition_surprise
+        is_step = np.float32(1.0 if 1.0 <= distance <= 3.0 else 0.0)
+        actor.sequential_share += np.float32(_LEAST_RATE) * (is_step - actor.sequential_share)
+    actor.transition_surprise += np.float32(max(_LEAST_RATE, 1.0 / (actor.seen + 1))) * (
+        np.float32(transition_surprise) - actor.transition_surprise
     )
     if log.number >= 0.0:
         actor.number = log.number
-    actor.place = log.place
+    actor.template = log.template
     if actor.seen < _MOST_SEEN:
         actor.seen += np.uint32(1)
 
 
 @kernel
-def _burst(hour, day):  # type: ignore[no-untyped-def]
-    """The last hour's pace as a multiple of the last day's."""
-    return (hour + 1.0) / (day / 24.0 + 1.0)
+def _burst(actor: Record, count: Count) -> float:
+    """The rate of the last hour as a multiple of the rate of the last day."""
+    return (read_count(actor, count, HOUR_1) + 1.0) / (read_count(actor, count, DAY_1) / 24.0 + 1.0)
 
 
 @kernel
-def write(x, actor):  # type: ignore[no-untyped-def]
-    """The actor's block of behaviours into x (44,), in the order of `features._ACTOR`, in their
-    own units: the pass takes the logarithms of a whole row.
+def _share(actor: Record, count: Count, half_life: int) -> float:
+    """A count per request of the actor."""
+    return share(read_count(actor, count, half_life), actor.requests[half_life], SHARE_PRIOR)
+
+
+@kernel
+def write_features(x: NDArray[np.float32], base: int, actor: Record) -> None:
+    """The actor's block into the row x (d,), whose columns begin at `base`, in units: the
+    logarithms of a whole row are taken at once.
     """
     requests = actor.requests
-    for h in range(4):
-        x[h] = requests[h]
-    x[4] = counted(actor, CLIENT_ERRORS, 0)
-    x[5] = counted(actor, CLIENT_ERRORS, 2)
-    x[6] = share(counted(actor, CLIENT_ERRORS, 1), requests[2], _PRIOR)
-    x[7] = counted(actor, DENIED, 0)
-    x[8] = counted(actor, DENIED, 2)
-    x[9] = counted(actor, NOT_FOUND, 1)
-    x[10] = share(counted(actor, NOT_FOUND, 2), requests[3], _PRIOR)
-    x[11] = counted(actor, SERVER_ERRORS, 1)
-    x[12] = counted(actor, WRITES, 0)
-    x[13] = counted(actor, WRITES, 2)
-    x[14] = share(counted(actor, WRITES, 1), requests[2], _PRIOR)
-    x[15] = counted(actor, RESPONSE_KILOBYTES, 1)
-    x[16] = counted(actor, RESPONSE_KILOBYTES, 2)
-    x[17] = counted(actor, SERVER_SECONDS, 1)
-    x[18] = counted(actor, NEW_ENDPOINTS, 0)
-    x[19] = counted(actor, NEW_ENDPOINTS, 2)
-    x[20] = counted(actor, NEW_URLS, 0)
-    x[21] = counted(actor, NEW_URLS, 2)
-    x[22] = (counted(actor, NEW_URLS, 2) + 1.0) / (counted(actor, NEW_ENDPOINTS, 2) + 1.0)
-    x[23] = counted(actor, NEW_COUNTERPARTS, 2)
-    x[24] = counted(actor, NEW_USER_AGENTS, 2)
-    x[25] = (requests[1] + 1.0) / (requests[3] * (180.0 / 86_400.0) + 1.0)
-    x[26] = math.sqrt(actor.gap_variance)
-    x[27] = actor.sequential
-    x[28] = actor.transition_surprise
-    x[29] = max(0.0, actor.last - actor.first) / 3_600.0
-    x[30] = (requests[2] + 1.0) / (counted(actor, NEW_URLS, 1) + 1.0)
-    x[40] = counted(actor, FAILED_WRITES, 0)
-    x[41] = counted(actor, FAILED_WRITES, 2)
-    x[42] = _burst(counted(actor, RESPONSE_KILOBYTES, 1), counted(actor, RESPONSE_KILOBYTES, 2))
-    x[43] = _burst(counted(actor, NEW_URLS, 1), counted(actor, NEW_URLS, 2))
-    for odd in range(3):
-        x[31 + 3 * odd] = counted(actor, PEER_SURPRISE_STATUSES + odd, 0)
-        x[32 + 3 * odd] = counted(actor, PEER_SURPRISE_STATUSES + odd, 2)
-        x[33 + 3 * odd] = share(
-            counted(actor, PEER_SURPRISE_STATUSES + odd, 1), requests[2], _PRIOR
-        )
+    x[base + A.requests_10s] = requests[0]
+    x[base + A.requests_3m] = requests[MINUTES_3]
+    x[base + A.requests_1h] = requests[HOUR_1]
+    x[base + A.requests_1d] = requests[DAY_1]
+    x[base + A.client_errors_3m] = read_count(actor, Count.client_errors, MINUTES_3)
+    x[base + A.client_errors_1d] = read_count(actor, Count.client_errors, DAY_1)
+    x[base + A.client_error_share_1h] = _share(actor, Count.client_errors, HOUR_1)
+    x[base + A.denied_3m] = read_count(actor, Count.denied, MINUTES_3)
+    x[base + A.denied_1d] = read_count(actor, Count.denied, DAY_1)
+    x[base + A.not_found_1h] = read_count(actor, Count.not_found, HOUR_1)
+    x[base + A.not_found_share_1d] = _share(actor, Count.not_found, DAY_1)
+    x[base + A.server_errors_1h] = read_count(actor, Count.server_errors, HOUR_1)
+    x[base + A.writes_3m] = read_count(actor, Count.writes, MINUTES_3)
+    x[base + A.writes_1d] = read_count(actor, Count.writes, DAY_1)
+    x[base + A.write_share_1h] = _share(actor, Count.writes, HOUR_1)
+    x[base + A.failed_writes_3m] = read_count(actor, Count.failed_writes, MINUTES_3)
+    x[base + A.failed_writes_1d] = read_count(actor, Count.failed_writes, DAY_1)
+    x[base + A.server_seconds_1h] = read_count(actor, Count.server_seconds, HOUR_1)
+    x[base + A.new_endpoints_3m] = read_count(actor, Count.new_endpoints, MINUTES_3)
+    x[base + A.new_endpoints_1d] = read_count(actor, Count.new_endpoints, DAY_1)
+    x[base + A.new_counterparts_1d] = read_count(actor, Count.new_counterparts, DAY_1)
+    x[base + A.new_user_agents_1d] = read_count(actor, Count.new_user_agents, DAY_1)
+    x[base + A.request_burst] = (requests[MINUTES_3] + 1.0) / (
+        requests[DAY_1] * (180.0 / 86_400.0) + 1.0
+    )
+    x[base + A.interval_spread] = math.sqrt(actor.interval_variance)
+    x[base + A.sequential_share] = actor.sequential_share
+    x[base + A.transition_surprise_mean] = actor.transition_surprise
+    x[base + A.age] = max(0.0, actor.last - actor.first) / 3_600.0
+    _write_volume(x, base, actor)
+    _write_peer_surprise(x, base, actor)
+
+
+@kernel
+def _write_volume(x: NDArray[np.float32], base: int, actor: Record) -> None:
+    """Response sizes and URLs."""
+    new_urls_1h = read_count(actor, Count.new_urls, HOUR_1)
+    new_urls_1d = read_count(actor, Count.new_urls, DAY_1)
+    new_endpoints_1d = read_count(actor, Count.new_endpoints, DAY_1)
+    x[base + A.response_kilobytes_1h] = read_count(actor, Count.response_kilobytes, HOUR_1)
+    x[base + A.response_kilobytes_1d] = read_count(actor, Count.response_kilobytes, DAY_1)
+    x[base + A.response_kilobytes_burst] = _burst(actor, Count.response_kilobytes)
+    x[base + A.new_urls_3m] = read_count(actor, Count.new_urls, MINUTES_3)
+    x[base + A.new_urls_1d] = new_urls_1d
+    x[base + A.new_urls_burst] = _burst(actor, Count.new_urls)
+    x[base + A.urls_per_endpoint_1d] = (new_urls_1d + 1.0) / (new_endpoints_1d + 1.0)
+    x[base + A.requests_per_url_1h] = (actor.requests[HOUR_1] + 1.0) / (new_urls_1h + 1.0)
+
+
+@kernel
+def _write_peer_surprise(x: NDArray[np.float32], base: int, actor: Record) -> None:
+    statuses, writes = Count.peer_surprise_statuses, Count.peer_surprise_writes
+    endpoints = Count.peer_surprise_endpoints
+    x[base + A.peer_surprise_statuses_3m] = read_count(actor, statuses, MINUTES_3)
+    x[base + A.peer_surprise_statuses_1d] = read_count(actor, statuses, DAY_1)
+    x[base + A.peer_surprise_statuses_mean_1h] = _share(actor, statuses, HOUR_1)
+    x[base + A.peer_surprise_writes_3m] = read_count(actor, writes, MINUTES_3)
+    x[base + A.peer_surprise_writes_1d] = read_count(actor, writes, DAY_1)
+    x[base + A.peer_surprise_writes_mean_1h] = _share(actor, writes, HOUR_1)
+    x[base + A.peer_surprise_endpoints_3m] = read_count(actor, endpoints, MINUTES_3)
+    x[base + A.peer_surprise_endpoints_1d] = read_count(actor, endpoints, DAY_1)
+    x[base + A.peer_surprise_endpoints_mean_1h] = _share(actor, endpoints, HOUR_1)

@@ -1,148 +1,177 @@
-"""The BEHAVIOURS table: one row a feature.
+"""The FEATURES table: one row a feature, which names its column, unit and words.
 
-It names the matrix's columns, its digest guards saved models, and the reasons take their words
-from it (`wording` says them). A behaviour's value is a plain number (`kind` says how the matrix holds
-it): counts are held as log(1 + count), so that an Isolation Forest's uniform splits see ratios, everything else as
-it is. Unknown fields have a defined meaning: a log without a user is its address's own behaviour
-(and the reverse), without latency or sizes it is exactly usual for its endpoint, without a user
-agent it has the empty agent.
+A row is an enumeration member, so that a kernel writes ``x[F.endpoint_surge] = ...``: `A` holds the
+rows of an actor, which stand twice in the matrix, for the log's user and for its address
+(``x[USER + A.age]``), and `F` all others. A new feature is a row here and a formula where its enum
+is written (`actor`, `user`, `endpoint`).
 
-The actor's rows stand twice, for the user and for the address of the log. Counts decay (see
-`windows`): a count "lately" with half-life h holds about the last 1.44 h seconds.
+The matrix holds counts and amounts as log(1 + value), so that the uniform splits of an Isolation
+Forest see ratios, and everything else as it is (`scale`). A count with half-life h holds about the
+last 1.44 h seconds (see `decay`); the words name that time. Unknown fields have a defined meaning:
+a log without a user is its address's (and the reverse), without response time or sizes it is
+exactly average for its endpoint, without a user agent it has the empty one.
+
+The reasons take unit, family and words of a feature from here; features of one family stand in for
+each other. The digest of the table guards saved models.
 """
 
 import hashlib
-from typing import NamedTuple
+from enum import IntEnum
+from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-COUNT, PLAIN = "count", "plain"  # kinds: held as log(1 + value), held as it is
+#: How the matrix holds a value: as log(1 + value), as it is.
+LOG1P, LINEAR = "log1p", "linear"
 
 
 class Feature(NamedTuple):
-    """One feature: its column's name, unit, kind and family, its meaning, the words of a reason."""
+    """A column of the matrix. `words` hold ``{value}`` once; ``[s]`` is left out when it is 1."""
 
     name: str
     unit: str
-    kind: str
+    scale: str
     family: str
     meaning: str
     words: str
 
 
-# name, unit, kind, family, meaning, words. In the words, [s] is left out when the value reads "1".
-# The times are 1.44 half-lives: as long as a steady pace needs to bring the count about.
-_ACTOR = (
-    ("requests_10s", "requests", COUNT, "rate", "requests lately, half-life 10 s", "{value} request[s] in about 15 seconds"),
-    ("requests_3m", "requests", COUNT, "rate", "requests lately, half-life 3 min", "{value} request[s] in about 4 minutes"),
-    ("requests_1h", "requests", COUNT, "rate", "requests lately, half-life 1 h", "{value} request[s] in about 90 minutes"),
-    ("requests_1d", "requests", COUNT, "rate", "requests lately, half-life 1 day", "{value} request[s] in about a day and a half"),
-    ("client_errors_3m", "responses", COUNT, "errors", "4xx lately, 3 min", "{value} client error[s] (4xx) in about 4 minutes"),
-    ("client_errors_1d", "responses", COUNT, "errors", "4xx lately, 1 day", "{value} client error[s] (4xx) in about a day and a half"),
-    ("client_error_share_1h", "share", PLAIN, "errors", "4xx / (requests + 3), 1 h", "{value} of the requests were client errors (4xx) in about 90 minutes"),
-    ("denied_3m", "responses", COUNT, "denied", "401 and 403 lately, 3 min", "{value} denial[s] (401, 403) in about 4 minutes"),
-    ("denied_1d", "responses", COUNT, "denied", "401 and 403 lately, 1 day", "{value} denial[s] (401, 403) in about a day and a half"),
-    ("not_found_1h", "responses", COUNT, "missing", "404 lately, 1 h", "{value} response[s] not found (404) in about 90 minutes"),
-    ("not_found_share_1d", "share", PLAIN, "missing", "404 / (requests + 3), 1 day", "{value} of the requests were not found (404) in about a day and a half"),
-    ("server_errors_1h", "responses", COUNT, "errors", "5xx lately, 1 h", "{value} server error[s] (5xx) in about 90 minutes"),
-    ("writes_3m", "requests", COUNT, "writes", "POST, PUT, PATCH, DELETE lately, 3 min", "{value} write[s] in about 4 minutes"),
-    ("writes_1d", "requests", COUNT, "writes", "writes lately, 1 day", "{value} write[s] in about a day and a half"),
-    ("write_share_1h", "share", PLAIN, "writes", "writes / (requests + 3), 1 h", "{value} of the requests were writes in about 90 minutes"),
-    ("response_kilobytes_1h", "kB", COUNT, "volume", "response bytes lately, 1 h", "{value} received in about 90 minutes"),
-    ("response_kilobytes_1d", "kB", COUNT, "volume", "response bytes lately, 1 day", "{value} received in about a day and a half"),
-    ("server_seconds_1h", "s", COUNT, "volume", "server time used lately, 1 h", "{value} of server time used in about 90 minutes"),
-    ("new_endpoints_3m", "endpoints", COUNT, "exploring", "templates new to it, 3 min", "{value} endpoint[s] new to it in about 4 minutes"),
-    ("new_endpoints_1d", "endpoints", COUNT, "exploring", "templates new to it, 1 day", "{value} endpoint[s] new to it in about a day and a half"),
-    ("new_urls_3m", "objects", COUNT, "enumeration", "whole endpoints new to it, 3 min", "{value} different URL[s] in about 4 minutes"),
-    ("new_urls_1d", "objects", COUNT, "enumeration", "whole endpoints new to it, 1 day", "{value} different URL[s] in about a day and a half"),
-    ("urls_per_endpoint_1d", "objects", COUNT, "enumeration", "(new objects + 1) / (new endpoints + 1), 1 day", "{value} different URL[s] for each endpoint in about a day and a half"),
-    ("new_{counterparts}_1d", "{counterparts}", COUNT, "counterparts", "{counterparts} new to it, 1 day", "{value} new {counterparts} in about a day and a half"),
-    ("new_user_agents_1d", "agents", COUNT, "counterparts", "user-agent families new to it, 1 day", "{value} new user agent[s] in about a day and a half"),
-    ("request_burst", "ratio", COUNT, "rate", "requests of 3 min against its own day", "a pace of {value} times its own daily average"),
-    ("interval_spread", "log s", PLAIN, "rhythm", "standard deviation of log(1 + seconds between logs)", "gaps between requests that vary by a factor of {value}"),
-    ("sequential_share", "share", PLAIN, "enumeration", "running share of steps of 1 to 3 between numbers in its endpoints", "{value} of the latest requests count a number up or down"),
-    ("transition_surprise_mean", "bits", PLAIN, "sequence", "running mean surprise of its steps from endpoint to endpoint", "moves between endpoints as seen in {value} requests"),
-    ("age", "h", COUNT, "history", "hours since it was first seen", "first seen {value} ago"),
-    ("requests_per_url_1h", "requests", COUNT, "repetition", "(requests + 1) / (new objects + 1), 1 h", "{value} request[s] for each URL in about 90 minutes"),
-    ("peer_surprise_statuses_3m", "bits", COUNT, "peers", "bits by which its statuses surprised among peers with its user-agent family, 3 min", "{value} odd answer[s] in about 4 minutes (of kinds seen in 1 of 100 requests of similar clients)"),
-    ("peer_surprise_statuses_1d", "bits", COUNT, "peers", "bits by which its statuses surprised among peers with its user-agent family, 1 day", "{value} odd answer[s] in about a day and a half (of kinds seen in 1 of 100 requests of similar clients)"),
-    ("peer_surprise_statuses_mean_1h", "bits", PLAIN, "peers", "the same per request, 1 h", "over about 90 minutes, answers seen in {value} requests of similar clients"),
-    ("peer_surprise_writes_3m", "bits", COUNT, "peers", "bits by which its writes surprised among peers with its user-agent family, 3 min", "{value} odd write[s] in about 4 minutes (as seen in 1 of 100 requests of similar clients)"),
-    ("peer_surprise_writes_1d", "bits", COUNT, "peers", "bits by which its writes surprised among peers with its user-agent family, 1 day", "{value} odd write[s] in about a day and a half (as seen in 1 of 100 requests of similar clients)"),
-    ("peer_surprise_writes_mean_1h", "bits", PLAIN, "peers", "the same per request, 1 h", "over about 90 minutes, writes seen in {value} requests of similar clients"),
-    ("peer_surprise_endpoints_3m", "bits", COUNT, "peers", "bits by which its endpoints surprised among peers with its user-agent family, 3 min", "{value} odd choice[s] of endpoint in about 4 minutes (as seen in 1 of 100 requests of similar clients)"),
-    ("peer_surprise_endpoints_1d", "bits", COUNT, "peers", "bits by which its endpoints surprised among peers with its user-agent family, 1 day", "{value} odd choice[s] of endpoint in about a day and a half (as seen in 1 of 100 requests of similar clients)"),
-    ("peer_surprise_endpoints_mean_1h", "bits", PLAIN, "peers", "the same per request, 1 h", "over about 90 minutes, endpoints asked for in {value} requests of similar clients"),
-    ("failed_writes_3m", "responses", COUNT, "writes", "writes answered with 4xx lately, 3 min", "{value} refused write[s] (4xx) in about 4 minutes"),
-    ("failed_writes_1d", "responses", COUNT, "writes", "writes answered with 4xx lately, 1 day", "{value} refused write[s] (4xx) in about a day and a half"),
-    ("response_kilobytes_burst", "ratio", COUNT, "volume", "response bytes of 1 h against its own day", "{value} times its own daily average of bytes received in about 90 minutes"),
-    ("new_urls_burst", "ratio", COUNT, "enumeration", "whole endpoints new to it of 1 h against its own day", "{value} times its own daily average of different URLs in about 90 minutes"),
-)  # fmt: skip
-_SINGLE = (
-    ("address_denied_users_1d", "users", COUNT, "denied", "distinct users denied at this address, 1 day", "{value} user[s] denied at this address in about a day and a half"),
-    ("user_gap", "s", COUNT, "rhythm", "seconds since the user's last log", "{value} since this user's last request"),
-    ("user_hour_surprise", "bits", PLAIN, "rhythm", "surprise of this hour of the week against the user's own habit", "an hour of the week at which this user is {value} times less active than on average"),
-    ("user_new_endpoint_surprise", "bits", PLAIN, "novelty", "surprise that this endpoint is new to the user", "an endpoint new to this user, as in {value} requests of it"),
-    ("user_new_address_surprise", "bits", PLAIN, "novelty", "surprise that this address is new to the user", "an address new to this user, as in {value} requests of it"),
-    ("user_new_network_surprise", "bits", PLAIN, "novelty", "surprise that this /24 (IPv6 /48) is new to the user", "a network new to this user, as in {value} requests of it"),
-    ("user_new_user_agent_surprise", "bits", PLAIN, "novelty", "surprise that this user-agent family is new to the user", "a user agent new to this user, as in {value} requests of it"),
-    ("latency_excess", "sd", PLAIN, "request", "log latency against the endpoint's usual, in standard deviations", "a response time {value} standard deviations from this endpoint's usual"),
-    ("request_size_excess", "sd", PLAIN, "request", "log request size against the endpoint's usual", "a request size {value} standard deviations from this endpoint's usual"),
-    ("response_size_excess", "sd", PLAIN, "request", "log response size against the endpoint's usual", "a response size {value} standard deviations from this endpoint's usual"),
-    ("status_surprise", "bits", PLAIN, "request", "-log2 of this status class's share at this endpoint", "an answer seen in {value} requests to this endpoint"),
-    ("method_surprise", "bits", PLAIN, "request", "-log2 of this method's share at this endpoint", "a method seen in {value} requests to this endpoint"),
-    ("endpoint_surprise", "bits", PLAIN, "request", "-log2 of this endpoint's share of all logs", "an endpoint asked for in {value} requests"),
-    ("transition_surprise", "bits", PLAIN, "sequence", "-log2 of the share of this endpoint after the user's last one", "an endpoint that follows the one before it in {value} requests"),
-    ("endpoint_length", "bytes", COUNT, "shape", "length of the endpoint with its query", "an endpoint of {value} byte[s]"),
-    ("path_depth", "segments", PLAIN, "shape", "segments of the path", "a path of {value} segment[s]"),
-    ("query_parameters", "parameters", COUNT, "shape", "parameters of the query", "{value} query parameter[s]"),
-    ("unusual_characters", "bytes", COUNT, "shape", "bytes that a plain path or query does not hold", "{value} odd character[s] in the endpoint"),
-    ("longest_token", "bytes", COUNT, "shape", "longest run between separators", "{value} byte[s] without a separator in the endpoint"),
-    ("endpoint_surge", "ratio", COUNT, "endpoint", "voices at this endpoint of 1 h against its own day", "an endpoint {value} times as busy as on its daily average"),
-    ("endpoint_client_error_excess", "sd", PLAIN, "endpoint", "4xx at this endpoint of 1 h above its usual share, in standard deviations", "refusals (4xx) at this endpoint {value} standard deviations above its usual"),
-    ("endpoint_newcomer_excess", "sd", PLAIN, "endpoint", "newcomers at this endpoint of 1 h above their usual share, in standard deviations", "newcomers at this endpoint {value} standard deviations above its usual"),
-    ("endpoint_client_error_share", "share", PLAIN, "endpoint", "share of 4xx at this endpoint", "an endpoint at which {value} of the requests are refused (4xx)"),
-    ("endpoint_newcomer_share", "share", PLAIN, "endpoint", "share of users hardly known at this endpoint", "an endpoint at which {value} of the requests come from newcomers"),
-    ("endpoint_peer_surprise", "bits", PLAIN, "endpoint", "mean bits by which this endpoint's visitors surprised among their peers", "an endpoint whose visitors do what is seen in {value} requests of similar clients"),
-)  # fmt: skip
+class _Row(IntEnum):
+    """Members are rows; each is the number of its column (of `A`, within an actor's block)."""
 
-_COUNTERPARTS = {"user": "addresses", "address": "users"}
-_COUNTERPART_WORDS = {"user": "address[es]", "address": "user[s]"}
+    row: tuple[str, str, str, str, str]
+
+    def __new__(cls, unit: str, scale: str, family: str, meaning: str, words: str) -> Self:
+        column = cls.first_column() + len(cls.__members__)
+        member = int.__new__(cls, column)
+        member._value_ = column
+        member.row = unit, scale, family, meaning, words
+        return member
+
+    @classmethod
+    def first_column(cls) -> int:
+        return 0
 
 
-def _actor_rows(who: str) -> tuple[Feature, ...]:
-    return tuple(
-        Feature(
-            name=f"{who}_{name}".replace("{counterparts}", _COUNTERPARTS[who]),
-            unit=unit.replace("{counterparts}", _COUNTERPARTS[who]),
-            kind=kind,
-            family=family,
-            meaning=meaning.replace("{counterparts}", _COUNTERPARTS[who]),
-            words=words.replace("{counterparts}", _COUNTERPART_WORDS[who]),
-        )
-        for name, unit, kind, family, meaning, words in _ACTOR
+# name = unit, scale, family, meaning, words
+# fmt: off
+class A(_Row):
+    """Features of an actor. "Counterparts" are the addresses of a user, the users of an address."""
+
+    requests_10s = "requests", LOG1P, "rate", "requests in about 15 s (exponential decay, half-life 10 s)", "{value} request[s] in about 15 seconds"
+    requests_3m = "requests", LOG1P, "rate", "requests in about 4 min (half-life 3 min)", "{value} request[s] in about 4 minutes"
+    requests_1h = "requests", LOG1P, "rate", "requests in about 90 min (half-life 1 h)", "{value} request[s] in about 90 minutes"
+    requests_1d = "requests", LOG1P, "rate", "requests in about a day and a half (half-life 1 day)", "{value} request[s] in about a day and a half"
+    client_errors_3m = "responses", LOG1P, "errors", "responses 4xx in about 4 min (half-life 3 min)", "{value} client error[s] (4xx) in about 4 minutes"
+    client_errors_1d = "responses", LOG1P, "errors", "responses 4xx in about a day and a half (half-life 1 day)", "{value} client error[s] (4xx) in about a day and a half"
+    client_error_share_1h = "share", LINEAR, "errors", "responses 4xx / (requests + 3), both in about 90 min (half-life 1 h)", "{value} of the requests were client errors (4xx) in about 90 minutes"
+    denied_3m = "responses", LOG1P, "denied", "responses 401 and 403 in about 4 min (half-life 3 min)", "{value} denial[s] (401, 403) in about 4 minutes"
+    denied_1d = "responses", LOG1P, "denied", "responses 401 and 403 in about a day and a half (half-life 1 day)", "{value} denial[s] (401, 403) in about a day and a half"
+    not_found_1h = "responses", LOG1P, "not_found", "responses 404 in about 90 min (half-life 1 h)", "{value} response[s] not found (404) in about 90 minutes"
+    not_found_share_1d = "share", LINEAR, "not_found", "responses 404 / (requests + 3), both in about a day and a half (half-life 1 day)", "{value} of the requests were not found (404) in about a day and a half"
+    server_errors_1h = "responses", LOG1P, "errors", "responses 5xx in about 90 min (half-life 1 h)", "{value} server error[s] (5xx) in about 90 minutes"
+    writes_3m = "requests", LOG1P, "writes", "POST, PUT, PATCH and DELETE requests in about 4 min (half-life 3 min)", "{value} write[s] in about 4 minutes"
+    writes_1d = "requests", LOG1P, "writes", "POST, PUT, PATCH and DELETE requests in about a day and a half (half-life 1 day)", "{value} write[s] in about a day and a half"
+    write_share_1h = "share", LINEAR, "writes", "writes / (requests + 3), both in about 90 min (half-life 1 h)", "{value} of the requests were writes in about 90 minutes"
+    response_kilobytes_1h = "kB", LOG1P, "volume", "response bytes in about 90 min (half-life 1 h)", "{value} received in about 90 minutes"
+    response_kilobytes_1d = "kB", LOG1P, "volume", "response bytes in about a day and a half (half-life 1 day)", "{value} received in about a day and a half"
+    server_seconds_1h = "s", LOG1P, "volume", "sum of response times in about 90 min (half-life 1 h)", "{value} of server time used in about 90 minutes"
+    new_endpoints_3m = "endpoints", LOG1P, "new_endpoints", "endpoint templates new to it in about 4 min (half-life 3 min)", "{value} endpoint[s] new to it in about 4 minutes"
+    new_endpoints_1d = "endpoints", LOG1P, "new_endpoints", "endpoint templates new to it in about a day and a half (half-life 1 day)", "{value} endpoint[s] new to it in about a day and a half"
+    new_urls_3m = "URLs", LOG1P, "enumeration", "URLs (path and query) new to it in about 4 min (half-life 3 min)", "{value} different URL[s] in about 4 minutes"
+    new_urls_1d = "URLs", LOG1P, "enumeration", "URLs (path and query) new to it in about a day and a half (half-life 1 day)", "{value} different URL[s] in about a day and a half"
+    urls_per_endpoint_1d = "URLs", LOG1P, "enumeration", "(new URLs + 1) / (new endpoint templates + 1), both in about a day and a half (half-life 1 day)", "{value} different URL[s] for each endpoint in about a day and a half"
+    new_counterparts_1d = "{counterparts}", LOG1P, "counterparts", "{counterparts} new to it in about a day and a half (half-life 1 day)", "{value} new {counterparts} in about a day and a half"
+    new_user_agents_1d = "user agents", LOG1P, "counterparts", "user-agent families new to it in about a day and a half (half-life 1 day)", "{value} new user agent[s] in about a day and a half"
+    request_burst = "ratio", LOG1P, "rate", "rate of requests, half-life 3 min, as a multiple of its rate with half-life 1 day", "a request rate {value} times its own daily average"
+    interval_spread = "log s", LINEAR, "timing", "standard deviation of log(1 + seconds between logs), weighted towards the latest", "intervals between requests that vary by a factor of {value}"
+    sequential_share = "share", LINEAR, "enumeration", "share of its latest requests whose last number in the URL differs by 1 to 3 from the one before", "{value} of the latest requests count a number up or down"
+    transition_surprise_mean = "bits", LINEAR, "sequence", "mean surprise of its latest transitions between endpoint templates", "an unusual order of endpoints ({value} transitions)"
+    age = "h", LOG1P, "age", "hours since its first log", "first seen {value} ago"
+    requests_per_url_1h = "requests", LOG1P, "repetition", "(requests + 1) / (new URLs + 1), both in about 90 min (half-life 1 h)", "{value} request[s] for each URL in about 90 minutes"
+    peer_surprise_statuses_3m = "bits", LOG1P, "peers", "surprise of its statuses among clients of the same user-agent family, beyond 2 bits, in about 4 min (half-life 3 min)", "{value} unusual response[s] in about 4 minutes (each seen in 1 of 100 requests of similar clients)"
+    peer_surprise_statuses_1d = "bits", LOG1P, "peers", "surprise of its statuses among clients of the same user-agent family, beyond 2 bits, in about a day and a half (half-life 1 day)", "{value} unusual response[s] in about a day and a half (each seen in 1 of 100 requests of similar clients)"
+    peer_surprise_statuses_mean_1h = "bits", LINEAR, "peers", "surprise of its statuses among clients of the same user-agent family, beyond 2 bits, per request in about 90 min (half-life 1 h)", "responses seen in {value} requests of similar clients, over about 90 minutes"
+    peer_surprise_writes_3m = "bits", LOG1P, "peers", "surprise of its writes among clients of the same user-agent family, beyond 2 bits, in about 4 min (half-life 3 min)", "{value} unusual write[s] in about 4 minutes (each seen in 1 of 100 requests of similar clients)"
+    peer_surprise_writes_1d = "bits", LOG1P, "peers", "surprise of its writes among clients of the same user-agent family, beyond 2 bits, in about a day and a half (half-life 1 day)", "{value} unusual write[s] in about a day and a half (each seen in 1 of 100 requests of similar clients)"
+    peer_surprise_writes_mean_1h = "bits", LINEAR, "peers", "surprise of its writes among clients of the same user-agent family, beyond 2 bits, per request in about 90 min (half-life 1 h)", "writes seen in {value} requests of similar clients, over about 90 minutes"
+    peer_surprise_endpoints_3m = "bits", LOG1P, "peers", "surprise of its endpoint templates among clients of the same user-agent family, beyond 2 bits, in about 4 min (half-life 3 min)", "{value} unusual endpoint[s] in about 4 minutes (each seen in 1 of 100 requests of similar clients)"
+    peer_surprise_endpoints_1d = "bits", LOG1P, "peers", "surprise of its endpoint templates among clients of the same user-agent family, beyond 2 bits, in about a day and a half (half-life 1 day)", "{value} unusual endpoint[s] in about a day and a half (each seen in 1 of 100 requests of similar clients)"
+    peer_surprise_endpoints_mean_1h = "bits", LINEAR, "peers", "surprise of its endpoint templates among clients of the same user-agent family, beyond 2 bits, per request in about 90 min (half-life 1 h)", "endpoints requested in {value} requests of similar clients, over about 90 minutes"
+    failed_writes_3m = "responses", LOG1P, "writes", "writes answered with 4xx in about 4 min (half-life 3 min)", "{value} failed write[s] (4xx) in about 4 minutes"
+    failed_writes_1d = "responses", LOG1P, "writes", "writes answered with 4xx in about a day and a half (half-life 1 day)", "{value} failed write[s] (4xx) in about a day and a half"
+    response_kilobytes_burst = "ratio", LOG1P, "volume", "rate of response bytes, half-life 1 h, as a multiple of its rate with half-life 1 day", "{value} times its own daily average of bytes received in about 90 minutes"
+    new_urls_burst = "ratio", LOG1P, "enumeration", "rate of new URLs, half-life 1 h, as a multiple of its rate with half-life 1 day", "{value} times its own daily average of different URLs in about 90 minutes"
+
+
+class F(_Row):
+    """Features of the request, of its user or address alone, and of its endpoint."""
+
+    @classmethod
+    def first_column(cls) -> int:
+        return 2 * len(A)
+
+    address_denied_users_1d = "users", LOG1P, "denied", "different users denied at this address in about a day and a half (half-life 1 day)", "{value} user[s] denied at this address in about a day and a half"
+    user_gap = "s", LOG1P, "timing", "seconds since the user's last log", "{value} since this user's last request"
+    user_hour_surprise = "bits", LINEAR, "timing", "surprise of this hour of the day and day of the week, given the user's active hours", "an hour of the week at which this user is {value} times less active than on average"
+    user_new_endpoint_surprise = "bits", LINEAR, "novelty", "surprise that this endpoint template is new to the user", "an endpoint new to this user, as in {value} requests of it"
+    user_new_address_surprise = "bits", LINEAR, "novelty", "surprise that this address is new to the user", "an address new to this user, as in {value} requests of it"
+    user_new_network_surprise = "bits", LINEAR, "novelty", "surprise that this network (/24, IPv6 /48) is new to the user", "a network new to this user, as in {value} requests of it"
+    user_new_user_agent_surprise = "bits", LINEAR, "novelty", "surprise that this user-agent family is new to the user", "a user agent new to this user, as in {value} requests of it"
+    latency_excess = "sd", LINEAR, "request", "log of the response time, in standard deviations above the endpoint's mean", "a response time {value} standard deviations from this endpoint's mean"
+    request_size_excess = "sd", LINEAR, "request", "log of the request size, in standard deviations above the endpoint's mean", "a request size {value} standard deviations from this endpoint's mean"
+    response_size_excess = "sd", LINEAR, "request", "log of the response size, in standard deviations above the endpoint's mean", "a response size {value} standard deviations from this endpoint's mean"
+    status_surprise = "bits", LINEAR, "request", "-log2 of the share of this status class at this endpoint", "a status seen in {value} requests to this endpoint"
+    method_surprise = "bits", LINEAR, "request", "-log2 of the share of this method at this endpoint template", "a method seen in {value} requests to this endpoint"
+    endpoint_surprise = "bits", LINEAR, "request", "-log2 of the share of this endpoint template in all traffic", "an endpoint requested in {value} requests"
+    transition_surprise = "bits", LINEAR, "sequence", "-log2 of the share of this endpoint template after the user's last one", "an endpoint that follows the one before it in {value} requests"
+    endpoint_length = "bytes", LOG1P, "endpoint_shape", "bytes of path and query", "a URL of {value} byte[s]"
+    path_depth = "segments", LINEAR, "endpoint_shape", "segments of the path", "a path of {value} segment[s]"
+    query_parameters = "parameters", LOG1P, "endpoint_shape", "parameters of the query", "{value} query parameter[s]"
+    unusual_characters = "bytes", LOG1P, "endpoint_shape", "bytes that do not occur in a plain path or query", "{value} unusual character[s] in the URL"
+    longest_token = "bytes", LOG1P, "endpoint_shape", "bytes of the longest run between separators", "{value} byte[s] without a separator in the URL"
+    endpoint_surge = "ratio", LOG1P, "endpoint_traffic", "rate of weighted requests at this endpoint, half-life 1 h, as a multiple of its rate with half-life 1 day", "an endpoint {value} times as busy as on its daily average"
+    endpoint_client_error_excess = "sd", LINEAR, "endpoint_traffic", "responses 4xx at this endpoint, half-life 1 h, in standard deviations above their usual share", "client errors (4xx) at this endpoint {value} standard deviations above their usual share"
+    endpoint_newcomer_excess = "sd", LINEAR, "endpoint_traffic", "requests of users with fewer than 3 logs at this endpoint, half-life 1 h, in standard deviations above their usual share", "requests of new users at this endpoint {value} standard deviations above their usual share"
+    endpoint_client_error_share = "share", LINEAR, "endpoint_traffic", "share of responses 4xx at this endpoint", "an endpoint at which {value} of the requests fail (4xx)"
+    endpoint_newcomer_share = "share", LINEAR, "endpoint_traffic", "share of requests of users with fewer than 3 logs at this endpoint", "an endpoint at which {value} of the requests come from new users"
+    endpoint_peer_surprise = "bits", LINEAR, "endpoint_traffic", "mean peer surprise of the requests to this endpoint", "an endpoint whose clients do what is seen in {value} requests of similar clients"
+# fmt: on
+
+
+#: Where the blocks of the log's user and of its address begin, and the columns of `F`.
+USER, ADDRESS, SINGLE = 0, len(A), 2 * len(A)
+_COUNTERPARTS = {"user": ("addresses", "address[es]"), "address": ("users", "user[s]")}
+
+
+def _of_actor(who: str, row: A) -> Feature:
+    name, in_words = _COUNTERPARTS[who]
+    unit, scale, family, meaning, words = row.row
+    return Feature(
+        name=f"{who}_{row.name}".replace("counterparts", name),
+        unit=unit.replace("{counterparts}", name),
+        scale=scale,
+        family=family,
+        meaning=meaning.replace("{counterparts}", name),
+        words=words.replace("{counterparts}", in_words),
     )
 
 
-#: Every behaviour, in the order of the matrix's columns.
+#: Every feature, in the order of the matrix's columns.
 FEATURES: tuple[Feature, ...] = (
-    *_actor_rows("user"),
-    *_actor_rows("address"),
-    *(Feature(*row) for row in _SINGLE),
+    *(_of_actor("user", row) for row in A),
+    *(_of_actor("address", row) for row in A),
+    *(Feature(row.name, *row.row) for row in F),
 )
-NAMES = tuple(row.name for row in FEATURES)
-#: Where the user's block, the address's block and the single rows begin.
-USER, ADDRESS, SINGLE = 0, len(_ACTOR), 2 * len(_ACTOR)
-#: Digest of all that a model depends on, which words are not; a model of another table cannot be
-#: served.
-SCHEMA = hashlib.sha256(repr([row[:-1] for row in FEATURES]).encode()).hexdigest()[:16]
-
-#: Which columns hold log(1 + value).
-COUNTS = np.array([row.kind == COUNT for row in FEATURES])
+NAMES = tuple(feature.name for feature in FEATURES)
+#: Digest of what a model depends on. A model of another table cannot be served.
+SCHEMA = hashlib.sha256(repr([feature[:3] for feature in FEATURES]).encode()).hexdigest()[:16]
+#: Which columns (d,) hold log(1 + value).
+IS_LOG1P = np.array([feature.scale == LOG1P for feature in FEATURES])
 
 
-def in_units(rows: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Matrix rows (..., d) as the values that a person would read, in each behaviour's unit."""
+def to_units(rows: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Matrix rows (..., d) in each feature's unit."""
     values = rows.astype(np.float64)
-    return np.expm1(values, out=values, where=COUNTS)
+    return np.expm1(values, out=values, where=IS_LOG1P)

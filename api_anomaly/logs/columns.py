@@ -1,13 +1,14 @@
-"""A frozen batch of logs as arrays: the one shape that flows through the core.
+"""A batch of logs as arrays: the one form in which logs reach extraction, training and rules.
 
-Every field of n logs is one array of n rows, in the order the logs were sent. Text stays as UTF-8
-bytes in one flat buffer, because the kernels hash and measure it without building Python objects.
+Every field of n logs is one array of n rows, in the order in which the logs were sent. A text field
+is UTF-8 bytes in one flat buffer, so that kernels hash and measure texts without Python objects.
 """
 
 import ipaddress
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from operator import attrgetter
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -51,18 +52,39 @@ class Texts(NamedTuple):
 
 
 @kernel
-def _copy(data, starts, offsets, copied):  # type: ignore[no-untyped-def]
-    """Each text of `data` that begins at starts[i] to its place offsets[i] in `copied`."""
+def _copy(
+    data: NDArray[np.uint8],
+    starts: NDArray[np.int64],
+    offsets: NDArray[np.int64],
+    copied: NDArray[np.uint8],
+) -> None:
+    """Copy the texts of `data` that begin at `starts` (m,) to their `offsets` (m + 1,)."""
     for i in range(len(starts)):
-        away = starts[i] - offsets[i]
-        for place in range(offsets[i], offsets[i + 1]):
-            copied[place] = data[place + away]
+        shift = starts[i] - offsets[i]
+        for position in range(offsets[i], offsets[i + 1]):
+            copied[position] = data[position + shift]
+
+
+class ColumnArrays(NamedTuple):
+    """The fields of Columns."""
+
+    time: NDArray[np.float64]
+    user: Texts
+    endpoint: Texts
+    agent: Texts
+    method: NDArray[np.uint8]
+    status: NDArray[np.int16]
+    response_time: NDArray[np.float64]
+    request_size: NDArray[np.float64]
+    response_size: NDArray[np.float64]
+    address: NDArray[np.uint64]
 
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """n logs. Times are Unix seconds (UTC), durations seconds, sizes bytes, `method` a place in
-    METHODS; NaN, an empty text and the address (0, 0) are unknown.
+    """n logs. Times are Unix seconds (UTC), durations seconds, sizes bytes, `method` an index of
+    METHODS, `address` (n, 2) see `address_words`; NaN, an empty text and the address (0, 0) are
+    unknown.
     """
 
     time: NDArray[np.float64]
@@ -79,41 +101,44 @@ class Columns:
     def __len__(self) -> int:
         return len(self.time)
 
+    def arrays(self) -> ColumnArrays:
+        """The fields as the tuple that kernels take."""
+        return ColumnArrays(*_fields(self))
+
     def take(self, rows: NDArray[np.int64]) -> "Columns":
-        """The logs of `rows` (m,), in that order. Rows that follow one another are not copied."""
+        """The logs of `rows` (m,), in that order; adjacent rows are views, not copies."""
         if len(rows) and (np.diff(rows) == 1).all():
             return self.between(int(rows[0]), int(rows[-1]) + 1)
-        arrays = (getattr(self, name) for name in _NAMES)
-        picked: Any = (a.take(rows) if isinstance(a, Texts) else a[rows] for a in arrays)
-        return Columns(*picked)
+        taken: Any = (a.take(rows) if isinstance(a, Texts) else a[rows] for a in _fields(self))
+        return Columns(*taken)
 
     def between(self, first: int, end: int) -> "Columns":
         """The logs from row `first` up to `end`: views, not copies."""
-        arrays = (getattr(self, name) for name in _NAMES)
         part: Any = (
-            a.between(first, end) if isinstance(a, Texts) else a[first:end] for a in arrays
+            a.between(first, end) if isinstance(a, Texts) else a[first:end] for a in _fields(self)
         )
         return Columns(*part)
 
     def in_time_order(self) -> NDArray[np.int64]:
-        """Rows by time; logs of the same instant keep the order in which they were sent."""
+        """Rows by time; logs of the same time keep the order in which they were sent."""
         return np.argsort(self.time, kind="stable")
+
+
+#: The fields of Columns, in their order.
+_fields: Callable[[Columns], tuple[Any, ...]] = attrgetter(*Columns.__dataclass_fields__)
 
 
 def joined(parts: Sequence[Columns]) -> Columns:
     """The logs of all `parts` (at least one), one after the other."""
-    return Columns(*(_stacked([getattr(part, name) for part in parts]) for name in _NAMES))
+    return Columns(*map(_concatenate, zip(*map(_fields, parts), strict=True)))
 
 
-def _stacked(arrays: list[Any]) -> Any:
+def _concatenate(arrays: tuple[Any, ...]) -> Any:
     if not isinstance(arrays[0], Texts):
         return np.concatenate(arrays)
     lengths = np.concatenate([np.diff(texts.offsets) for texts in arrays])
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
     return Texts(np.concatenate([texts.data for texts in arrays]), offsets)
-
-
-_NAMES = tuple(Columns.__dataclass_fields__)
 
 
 def columns_of(
@@ -130,7 +155,7 @@ def columns_of(
 ) -> Columns:
     """Columns from n validated values per field; None is unknown.
 
-    Methods are expected in upper case. Raises ValueError for an `ip_address` that is none.
+    Methods are expected in upper case. Raises ValueError for an invalid `ip_address`.
     """
     n = len(time)
     return Columns(
@@ -155,7 +180,7 @@ def _numbers(values: Sequence[Any]) -> NDArray[np.float64]:
 def address_words(text: str | None) -> tuple[int, int]:
     """An IP address as two words, IPv4 as ``::ffff:a.b.c.d``; (0, 0) when unknown.
 
-    Raises ValueError for a text that is no address.
+    Raises ValueError for an invalid address.
     """
     if not text:
         return (0, 0)

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from api_anomaly.model.executor import Executor, serial
-from api_anomaly.features.extract import actor_keys, address_keys, observe
+from api_anomaly.features.extract import actor_keys, address_keys, extract
 from api_anomaly.logs.columns import Columns
 from api_anomaly.features.memory import Memory
 from api_anomaly.model.classifier import AbuseClassifier, SyntheticRows
@@ -109,7 +109,7 @@ def _synthetic_rows(
     if attacks is None:
         return None
     both, place = merged(latest, attacks)
-    rows = observe(Memory.empty(memory_entities), both).rows[place]
+    rows = extract(Memory.empty(memory_entities), both).rows[place]
     return SyntheticRows(rows, attacks.family, attacks.attacker)
 
 

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from api_anomaly.features.extract import observe
+from api_anomaly.features.extract import extract
 from api_anomaly.detector import Detector, FitOptions, fit
 from api_anomaly.feedback.rescoring import Feedback
 from api_anomaly.feedback.labels import LABEL, labels_of
@@ -60,7 +60,7 @@ def labels(data: Dataset, options: FitOptions, most: int) -> npt.NDArray[Any]:
     early = data.columns.take(np.arange(cut))
     late = data.columns.take(np.arange(cut, data.cut))
     model, memory, _ = fit(early, options)
-    seen = observe(memory, late, remember=False)
+    seen = extract(memory, late, remember=False)
     evidence = model.evidence(seen.rows)
     label = data.label[cut : data.cut]
     known = np.flatnonzero(label != UNKNOWN)

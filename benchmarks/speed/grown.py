@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from api_anomaly.features.extract import observe
+from api_anomaly.features.extract import extract
 from api_anomaly.logs.columns import Columns, columns_of
 from api_anomaly.detector import Detector
 from api_anomaly.features.memory import Memory
@@ -116,7 +116,7 @@ def _filled(logs: Sequence[dict[str, Any]], users: int, per_address: int) -> Mem
     """A memory that saw one log of each user."""
     memory = Memory.empty(users + -(-users // per_address))
     for chunk in _chunks(users):
-        observe(memory, _logs_of(logs, chunk, per_address, 0))
+        extract(memory, _logs_of(logs, chunk, per_address, 0))
     return memory
 
 

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from api_anomaly.features.extract import observe
+from api_anomaly.features.extract import extract
 from api_anomaly.features.memory import Memory
 from benchmarks.speed.contenders import TRAINING_LOGS, SubprocessExecutor, Run, say
 from benchmarks.speed.grown import columns, model_in
@@ -103,7 +103,7 @@ def _same(rows: Rows) -> Any:
 def _features(logs: Sequence[dict[str, Any]]) -> Rows:
     times = [datetime.fromisoformat(log["timestamp"]).timestamp() for log in logs]
     users, addresses = ([log[name] for log in logs] for name in ("user_id", "ip_address"))
-    return observe(Memory.empty(65_536), columns(logs, times, users, addresses)).rows
+    return extract(Memory.empty(65_536), columns(logs, times, users, addresses)).rows
 
 
 def _strangers(rows: Rows) -> Iterator[tuple[str, Contender]]:

@@ -7,7 +7,7 @@ import pytest
 
 from api_anomaly.explain import actor_baseline as habits
 from api_anomaly.features import actor as actors
-from api_anomaly.features.extract import observe
+from api_anomaly.features.extract import extract
 from api_anomaly.features.table import NAMES
 from api_anomaly.explain.actor_baseline import of_a_day, actor_baseline, pace_window
 from api_anomaly.features.memory import Memory
@@ -36,7 +36,7 @@ def steady(until: float = LONG) -> list[dict[str, Any]]:
 
 def row_of(logs: list[dict[str, Any]]) -> np.ndarray:
     """Behaviours of the last log."""
-    return observe(Memory.empty(16), columns(logs)).rows[-1]
+    return extract(Memory.empty(16), columns(logs)).rows[-1]
 
 
 def own(row: np.ndarray, name: str) -> float:
@@ -137,4 +137,4 @@ def test_only_counts_have_a_pace() -> None:
 
 
 def test_shares_are_undone_with_the_prior_that_made_them() -> None:
-    assert habits._PRIOR == actors._PRIOR
+    assert habits._PRIOR == actors.SHARE_PRIOR

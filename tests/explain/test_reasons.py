@@ -21,7 +21,7 @@ AGES = [NAMES.index("user_age"), NAMES.index("address_age")]
 CIRCUMSTANCES = (
     "user_gap",
     *(f"{w}_{n}" for w in ("user", "address") for n in ("age", "interval_spread")),
-    *(row.name for row in FEATURES if row.family == "endpoint"),
+    *(row.name for row in FEATURES if row.family == "endpoint_traffic"),
 )
 
 
@@ -121,7 +121,7 @@ def test_what_many_behaviours_of_a_family_say_comes_before_what_one_says(
     row[[NAMES.index(name) for name in (*errors, "path_depth")]] += 12.0
     added = dict.fromkeys(errors, 0.4) | {"path_depth": 1.0}
     (reasons,) = explain(row[None], peer_baseline, Only(**added))
-    assert [FAMILY[reason.feature] for reason in reasons] == ["errors", "shape"]
+    assert [FAMILY[reason.feature] for reason in reasons] == ["errors", "endpoint_shape"]
 
 
 def test_what_is_rare_and_beside_the_models_point_is_no_reason(peer_baseline: PeerBaseline) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from api_anomaly.explain import wording
-from api_anomaly.features import endpoint as usual
+from api_anomaly.features.peers import PLAUSIBLE_BITS
 from api_anomaly.features.table import FEATURES, NAMES, SINGLE, Feature
 from api_anomaly.explain.wording import in_words, sentence, spoken
 
@@ -63,10 +63,10 @@ def test_a_sentence_for_the_small_hours() -> None:
         " usually 9.6 a day for this address, 0 for others"
     )
     assert said("status_surprise", 512.0, 1.1) == (
-        "an answer seen in 1 of 510 requests to this endpoint; usually nothing rare"
+        "a status seen in 1 of 510 requests to this endpoint; usually nothing rare"
     )
     assert said("user_peer_surprise_statuses_mean_1h", 500.0, 4.0, 6.0) == (
-        "this user: over about 90 minutes, answers seen in 1 of 500 requests of similar clients;"
+        "this user: responses seen in 1 of 500 requests of similar clients, over about 90 minutes;"
         " usually 1 of 6 for this user, 1 of 4 for others"
     )
     assert said("user_response_kilobytes_1d", 2_500.0, 0.4) == (
@@ -103,10 +103,10 @@ def test_every_behaviour_has_a_sentence_for_any_number(row: Feature) -> None:
     [
         ("user_requests_3m", np.log1p(312.0), 312.0),
         ("user_transition_surprise_mean", 5.0, 32.0),
-        ("user_peer_surprise_statuses_mean_1h", 3.0, 2.0 ** (3.0 + usual._PLAUSIBLE)),
+        ("user_peer_surprise_statuses_mean_1h", 3.0, 2.0 ** (3.0 + PLAUSIBLE_BITS)),
         (
             "user_peer_surprise_statuses_3m",
-            np.log1p(2 * (math.log2(100.0) - usual._PLAUSIBLE)),
+            np.log1p(2 * (math.log2(100.0) - PLAUSIBLE_BITS)),
             2.0,
         ),
         ("user_interval_spread", 1.0, math.e),

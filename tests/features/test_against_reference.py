@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from api_anomaly.features.extract import actor_keys, observe
+from api_anomaly.features.extract import actor_keys, extract
 from api_anomaly.features.table import NAMES
-from api_anomaly.features.memory import ACTOR, ENDPOINT, SHARED, TRANSITIONS, Memory, State
+from api_anomaly.features.memory import Memory, State
+from api_anomaly.features.records import ACTOR, ENDPOINT, TRAFFIC, TRANSITIONS
 from api_anomaly.features.lru_table import empty_table
 from api_anomaly.simulator.scenario import Scenario
 from api_anomaly.simulator.simulation import simulate
@@ -25,11 +26,11 @@ from tests.support.paths import DATA
 
 def memory_of(actors: int, endpoints: int) -> Memory:
     tables = empty_table(ACTOR, actors), empty_table(ENDPOINT, endpoints)
-    return Memory(State(*tables, np.zeros(1, SHARED), np.zeros(TRANSITIONS)))
+    return Memory(State(*tables, np.zeros(1, TRAFFIC), np.zeros(TRANSITIONS)))
 
 
 def assert_same(logs: list[dict[str, Any]], memory: Memory, naive: Naive) -> None:
-    rows, expected = observe(memory, columns(logs)).rows, naive.rows(logs)
+    rows, expected = extract(memory, columns(logs)).rows, naive.rows(logs)
     wrong = ~np.isclose(rows, expected, rtol=1e-3, atol=1e-3)
     if wrong.any():
         log, place = np.argwhere(wrong)[0]
@@ -58,8 +59,8 @@ def test_an_actor_is_its_user_or_without_one_its_address(logs: list[dict[str, An
 def test_so_are_they_when_shares_grow_old() -> None:
     logs = traffic(1_500, users=40, pace=600.0)
     memory, naive = Memory.empty(200), Naive()
-    memory.state.shared["weight"] = naive.everybody.weight = 999_600.0
-    memory.state.shared["settled"] = naive.settled = 999_800.0
+    memory.state.traffic["weight"] = naive.everybody.weight = 999_600.0
+    memory.state.traffic["settled"] = naive.settled = 999_800.0
     assert_same(logs, memory, naive)
     assert naive.everybody.weight < 600_000.0 and naive.settled < 600_000.0
 

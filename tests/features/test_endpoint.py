@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from api_anomaly.features.extract import observe
-from api_anomaly.features.table import NAMES, in_units
+from api_anomaly.features.extract import extract
+from api_anomaly.features.table import NAMES, to_units
 from api_anomaly.features.memory import Memory
 from tests.support.streams import START, columns, plain
 
@@ -23,7 +23,7 @@ def newcomers(count: int, **often: Any) -> list[dict[str, Any]]:
 
 def of(rows: np.ndarray, name: str, which: np.ndarray) -> np.ndarray:
     """A behaviour of some logs, at two times: after a seventh of all, and at the end."""
-    values = in_units(rows)[:, NAMES.index(name)]
+    values = to_units(rows)[:, NAMES.index(name)]
     places = np.flatnonzero(which)
     early = places[(places > LONG // 8) & (places < LONG // 6)]
     late = places[places > LONG - LONG // 24]
@@ -37,7 +37,7 @@ def test_a_popular_endpoint_does_not_become_rare_and_a_rare_method_not_usual() -
         method=lambda i: "POST" if i % 100 == 1 else "GET",
     )
     memory = Memory.empty(2 * LONG)
-    rows = observe(memory, columns(logs)).rows
+    rows = extract(memory, columns(logs)).rows
     odd = np.arange(LONG) % 2 == 1
     assert of(rows, "endpoint_surprise", odd) == pytest.approx([1.0, 1.0], abs=0.1)
     rare = np.arange(LONG) % 100 == 1
@@ -48,7 +48,7 @@ def test_peers_do_not_forget_what_is_odd_among_them() -> None:
     logs = newcomers(LONG, status_code=lambda i: 500 if i % 50 == 0 else 200)
     logs = [log | {"user_agent": "client/1.0"} for log in logs]
     memory = Memory.empty(2 * LONG)
-    rows = observe(memory, columns(logs)).rows
+    rows = extract(memory, columns(logs)).rows
     failed = np.arange(LONG) % 50 == 0
     # One log of a user: its surprise beyond two bits is what its mean and its count begin with.
     early, late = of(rows, "user_peer_surprise_statuses_3m", failed)
@@ -58,23 +58,23 @@ def test_peers_do_not_forget_what_is_odd_among_them() -> None:
 
 def test_a_machine_that_never_rests_is_never_at_an_odd_hour() -> None:
     logs = [plain(START + 3_600.0 * i) for i in range(24 * 7 * 60)]
-    rows = observe(Memory.empty(16), columns(logs)).rows
-    surprises = in_units(rows)[:, NAMES.index("user_hour_surprise")]
+    rows = extract(Memory.empty(16), columns(logs)).rows
+    surprises = to_units(rows)[:, NAMES.index("user_hour_surprise")]
     assert surprises[24 * 7 * 4 :].max() < 0.6
 
 
 def test_quiet_voices_still_count_among_millions() -> None:
     memory = Memory.empty(16)
-    memory.state.shared["weight"] = 900_000.0
+    memory.state.traffic["weight"] = 900_000.0
     logs = [plain(START + 0.01 * i) for i in range(5_000)]
-    observe(memory, columns(logs))
-    before = memory.state.shared[0]["weight"]
-    observe(memory, columns([plain(START + 50.0 + 0.01 * i) for i in range(100)]))
-    gained = memory.state.shared[0]["weight"] - before
+    extract(memory, columns(logs))
+    before = memory.state.traffic[0]["weight"]
+    extract(memory, columns([plain(START + 50.0 + 0.01 * i) for i in range(100)]))
+    gained = memory.state.traffic[0]["weight"] - before
     assert gained == pytest.approx(100 / (1.0 + 5_000 / 10.0), rel=0.05)
 
 
 def test_a_user_who_shouts_is_heard_as_the_logarithm_of_what_it_sends() -> None:
     memory = Memory.empty(16)
-    observe(memory, columns([plain(START + 0.01 * i) for i in range(20_000)]))
-    assert memory.state.shared[0]["weight"] == pytest.approx(10 * np.log(1 + 2_000), rel=0.02)
+    extract(memory, columns([plain(START + 0.01 * i) for i in range(20_000)]))
+    assert memory.state.traffic[0]["weight"] == pytest.approx(10 * np.log(1 + 2_000), rel=0.02)

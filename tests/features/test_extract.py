@@ -7,9 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from api_anomaly.features.extract import actor_keys, observe
-from api_anomaly.features.table import FEATURES, NAMES, in_units
-from api_anomaly.features.memory import ACTOR, COUNTERS, PLACES, SPANS, Memory
+from api_anomaly.features.extract import actor_keys, extract
+from api_anomaly.features.table import FEATURES, NAMES, to_units
+from api_anomaly.features.decay import HALF_LIVES
+from api_anomaly.features.memory import Memory
+from api_anomaly.features.records import ACTOR, COUNT_COLUMNS, COUNT_STARTS, Count
 from tests.support.records import contents, record
 from tests.support.streams import START, YEAR_1, YEAR_9999, columns, plain, streams, traffic
 
@@ -27,13 +29,13 @@ SHARED_BEHAVIOURS = {
     "user_new_network_surprise",
     "user_new_user_agent_surprise",
     *(f"{who}_transition_surprise_mean" for who in ("user", "address")),
-    *(row.name for row in FEATURES if row.family in ("peers", "endpoint")),
+    *(row.name for row in FEATURES if row.family in ("peers", "endpoint_traffic")),
 }
 
 
 def column(rows: np.ndarray, name: str) -> np.ndarray:
     """One behaviour in its unit."""
-    return in_units(rows)[:, NAMES.index(name)]
+    return to_units(rows)[:, NAMES.index(name)]
 
 
 @given(streams(), st.data())
@@ -43,10 +45,10 @@ def test_any_chopping_into_calls_gives_the_same_rows_and_the_same_memory(
 ) -> None:
     cuts = data.draw(st.lists(st.integers(0, len(logs)), max_size=3).map(sorted))
     whole, parts = Memory.empty(16), Memory.empty(16)
-    expected = observe(whole, columns(logs))
+    expected = extract(whole, columns(logs))
     edges = [0, *cuts, len(logs)]
     pieces = [columns(logs[a:b]) for a, b in zip(edges, edges[1:], strict=False)]
-    extraction = [observe(parts, piece) for piece in pieces]
+    extraction = [extract(parts, piece) for piece in pieces]
     assert np.array_equal(np.concatenate([piece.rows for piece in extraction]), expected.rows)
     assert np.array_equal(np.concatenate([piece.history for piece in extraction]), expected.history)
     assert contents(parts) == contents(whole)
@@ -55,8 +57,8 @@ def test_any_chopping_into_calls_gives_the_same_rows_and_the_same_memory(
 def test_log_by_log_gives_what_one_batch_gives() -> None:
     logs = traffic(200)
     whole, single = Memory.empty(100), Memory.empty(100)
-    rows = [observe(single, columns([log])).rows for log in logs]
-    assert np.array_equal(np.concatenate(rows), observe(whole, columns(logs)).rows)
+    rows = [extract(single, columns([log])).rows for log in logs]
+    assert np.array_equal(np.concatenate(rows), extract(whole, columns(logs)).rows)
     assert contents(single) == contents(whole)
 
 
@@ -66,11 +68,11 @@ def test_not_remembering_gives_the_rows_of_remembering_and_leaves_no_trace(
     past: Logs, logs: Logs
 ) -> None:
     memory = Memory.empty(100)
-    observe(memory, columns(past))
+    extract(memory, columns(past))
     before = contents(memory)
-    forgotten = observe(memory, columns(logs), remember=False)
+    forgotten = extract(memory, columns(logs), remember=False)
     assert contents(memory) == before
-    remembered = observe(memory, columns(logs))
+    remembered = extract(memory, columns(logs))
     assert np.array_equal(forgotten.rows, remembered.rows)
     assert np.array_equal(forgotten.history, remembered.history)
 
@@ -79,8 +81,8 @@ def test_others_change_only_the_shared_behaviours_of_a_user() -> None:
     own, others = traffic(300, seed=1, site="a-"), traffic(900, seed=2, site="bb-", users=40)
     both = sorted(own + others, key=lambda log: log["time"])
     mine = np.array([log["user_id"].startswith("a-") for log in both])
-    alone = observe(Memory.empty(200), columns(own)).rows
-    among = observe(Memory.empty(200), columns(both)).rows[mine]
+    alone = extract(Memory.empty(200), columns(own)).rows
+    among = extract(Memory.empty(200), columns(both)).rows[mine]
     differ = {
         name for name, same in zip(NAMES, (alone == among).all(axis=0), strict=True) if not same
     }
@@ -97,23 +99,31 @@ def test_others_change_only_the_shared_behaviours_of_a_user() -> None:
 @settings(max_examples=40)
 def test_no_value_is_ever_infinite_or_not_a_number(logs: Logs) -> None:
     memory = Memory.empty(16)
-    rows = observe(memory, columns(logs)).rows
-    after = observe(memory, columns([plain(START + i, user_id=None) for i in range(3)])).rows
+    rows = extract(memory, columns(logs)).rows
+    after = extract(memory, columns([plain(START + i, user_id=None) for i in range(3)])).rows
     assert np.isfinite(rows).all() and np.isfinite(after).all()
-    assert np.isfinite(in_units(rows)).all()
+    assert np.isfinite(to_units(rows)).all()
 
 
 def test_absurd_sizes_and_times_do_not_spoil_a_past_for_ever() -> None:
     absurd = {"response_time": 1e300, "request_size": 1e300, "response_size": 1e300}
     logs = [plain(START, **absurd), plain(START + 1.0, **absurd)]
     logs += [plain(START + 30 * 86_400.0 + i) for i in range(5)]
-    rows = observe(Memory.empty(16), columns(logs)).rows
+    rows = extract(Memory.empty(16), columns(logs)).rows
     assert np.isfinite(rows).all()
     assert column(rows, "user_response_kilobytes_1d")[-1] < 1e5
 
 
-IN_ANY_ORDER = ("client_errors", "denied", "not_found", "server_errors", "writes", "failed_writes")
-AMOUNTS = ("response_kilobytes", "server_seconds")
+INDEPENDENT_OF_ORDER = (
+    Count.client_errors,
+    Count.denied,
+    Count.not_found,
+    Count.server_errors,
+    Count.writes,
+    Count.failed_writes,
+    Count.response_kilobytes,
+    Count.server_seconds,
+)
 
 
 @given(st.permutations(range(40)), st.integers(0, 5))
@@ -127,23 +137,22 @@ def test_a_late_log_counts_as_if_it_had_come_in_time(order: list[int], seed: int
     pasts = []
     for stream in (logs, [logs[i] for i in order]):
         memory = Memory.empty(100)
-        observe(memory, columns(stream))
+        extract(memory, columns(stream))
         pasts.append(record(memory.state.actors, key))
     in_time, late = pasts
     assert in_time["last"] == late["last"]
     assert np.allclose(in_time["requests"], late["requests"], rtol=1e-4)
-    for name in (*IN_ANY_ORDER, *AMOUNTS):
-        places = PLACES[list(COUNTERS).index(name)]
-        places = places[places >= 0]
-        assert np.allclose(in_time["counts"][places], late["counts"][places], rtol=1e-4), name
+    for count in INDEPENDENT_OF_ORDER:
+        kept = COUNT_COLUMNS[count][COUNT_COLUMNS[count] >= 0]
+        assert np.allclose(in_time["counts"][kept], late["counts"][kept], rtol=1e-4), count
 
 
 @pytest.mark.parametrize("skewed", [YEAR_9999, YEAR_1, 0.0, START + 400 * 86_400.0])
 def test_a_log_from_another_year_does_not_blind_a_user(skewed: float) -> None:
     burst = [plain(START + 1_000.0 + 0.1 * i, status_code=403) for i in range(60)]
     past = [plain(START + i) for i in range(30)]
-    usual = observe(Memory.empty(16), columns([*past, *burst])).rows
-    rows = observe(Memory.empty(16), columns([*past, plain(skewed), *burst])).rows
+    usual = extract(Memory.empty(16), columns([*past, *burst])).rows
+    rows = extract(Memory.empty(16), columns([*past, plain(skewed), *burst])).rows
     for name in ("user_requests_10s", "user_requests_3m", "user_denied_3m", "address_denied_1d"):
         expected, got = column(usual, name)[-1], column(rows, name)[-1]
         assert abs(got - expected) <= 1.0 + 0.01 * expected, name
@@ -151,7 +160,7 @@ def test_a_log_from_another_year_does_not_blind_a_user(skewed: float) -> None:
 
 def test_a_first_log_from_the_year_9999_does_not_blind_a_user_either() -> None:
     logs = [plain(YEAR_9999)] + [plain(START + 0.1 * i, method="POST") for i in range(60)]
-    rows = observe(Memory.empty(16), columns(logs)).rows
+    rows = extract(Memory.empty(16), columns(logs)).rows
     assert column(rows, "user_writes_3m")[-1] > 50.0
     assert column(rows, "user_gap")[-1] == pytest.approx(0.1, rel=1e-3)
 
@@ -162,7 +171,7 @@ def test_a_log_without_a_user_is_its_addresss_own_behaviour_and_the_reverse() ->
     ]
     for missing in ("user_id", "ip_address"):
         logs = [log | {"user_id": "ann", "ip_address": "192.0.2.1"} for log in traffic(100)]
-        rows = observe(Memory.empty(16), columns([log | {missing: None} for log in logs])).rows
+        rows = extract(Memory.empty(16), columns([log | {missing: None} for log in logs])).rows
         for name in actor:
             same = column(rows, f"user_{name}") == column(rows, f"address_{name}")
             assert same.all(), name
@@ -170,8 +179,8 @@ def test_a_log_without_a_user_is_its_addresss_own_behaviour_and_the_reverse() ->
 
 def test_a_missing_address_is_met_once_and_then_no_novelty() -> None:
     logs = [plain(START + i, ip_address=None) for i in range(30)]
-    rows = observe(Memory.empty(16), columns(logs)).rows
-    known = observe(Memory.empty(16), columns([plain(START + i) for i in range(30)])).rows
+    rows = extract(Memory.empty(16), columns(logs)).rows
+    known = extract(Memory.empty(16), columns([plain(START + i) for i in range(30)])).rows
     for name in ("user_new_addresses_1d", "user_new_address_surprise", "user_new_network_surprise"):
         assert np.array_equal(column(rows, name), column(known, name)), name
 
@@ -179,7 +188,7 @@ def test_a_missing_address_is_met_once_and_then_no_novelty() -> None:
 def test_without_latency_and_sizes_a_log_is_exactly_usual() -> None:
     nothing = {"response_time": None, "request_size": None, "response_size": None}
     logs = [*traffic(100), *(plain(START + 1e5 + i, **nothing) for i in range(3))]
-    rows = observe(Memory.empty(100), columns(logs)).rows[-3:]
+    rows = extract(Memory.empty(100), columns(logs)).rows[-3:]
     for name in ("latency_excess", "request_size_excess", "response_size_excess"):
         assert (column(rows, name) == 0.0).all()
 
@@ -187,37 +196,39 @@ def test_without_latency_and_sizes_a_log_is_exactly_usual() -> None:
 def test_the_same_large_number_again_is_not_counting_up() -> None:
     for number in (2**53, 2**53 + 2, 10**17):
         logs = [plain(START + i, endpoint=f"/orders/{number}") for i in range(20)]
-        rows = observe(Memory.empty(16), columns(logs)).rows
+        rows = extract(Memory.empty(16), columns(logs)).rows
         assert column(rows, "user_sequential_share")[-1] == 0.0
     logs = [plain(START + i, endpoint=f"/orders/{10**9 + i}") for i in range(40)]
-    assert column(observe(Memory.empty(16), columns(logs)).rows, "user_sequential_share")[-1] > 0.95
+    assert column(extract(Memory.empty(16), columns(logs)).rows, "user_sequential_share")[-1] > 0.95
 
 
 def test_history_is_how_many_logs_the_longer_known_of_user_and_address_had() -> None:
     logs = [plain(START + i) for i in range(5)]
     logs += [plain(START + 9.0, user_id="new"), plain(START + 10.0, user_id="new", ip_address=None)]
-    assert observe(Memory.empty(16), columns(logs)).history.tolist() == [0, 1, 2, 3, 4, 5, 1]
+    assert extract(Memory.empty(16), columns(logs)).history.tolist() == [0, 1, 2, 3, 4, 5, 1]
 
 
 def test_an_empty_batch_is_no_rows() -> None:
     memory = Memory.empty(16)
     for remember in (True, False):
-        extraction = observe(memory, columns([]), remember)
+        extraction = extract(memory, columns([]), remember)
         assert extraction.rows.shape == (0, len(NAMES)) and extraction.history.shape == (0,)
 
 
-def test_every_counter_has_a_place_of_its_own_for_each_half_life_that_is_read() -> None:
-    kept = PLACES[PLACES >= 0]
+def test_every_count_has_its_own_column_for_each_half_life_that_is_read() -> None:
+    kept = COUNT_COLUMNS[COUNT_COLUMNS >= 0]
     assert sorted(kept.tolist()) == list(range(ACTOR["counts"].shape[0]))
-    for h in range(3):
-        at = PLACES[:, h][PLACES[:, h] >= 0]
-        assert at.tolist() == list(range(SPANS[h], SPANS[h + 1]))
+    for h in range(len(HALF_LIVES)):
+        columns_of_h = COUNT_COLUMNS[:, h][COUNT_COLUMNS[:, h] >= 0]
+        assert columns_of_h.tolist() == list(range(COUNT_STARTS[h], COUNT_STARTS[h + 1]))
+    for count in Count:
+        assert tuple(np.flatnonzero(COUNT_COLUMNS[count] >= 0)) == count.half_lives
 
 
 def test_an_actor_of_four_billion_logs_is_not_new() -> None:
     memory, logs = Memory.empty(16), [plain(START + i) for i in range(3)]
-    observe(memory, columns(logs[:1]))
+    extract(memory, columns(logs[:1]))
     key = actor_keys(columns(logs[:1]))[0]
     record(memory.state.actors, key)["seen"] = 2**32 - 2
-    assert observe(memory, columns(logs[1:])).history.tolist() == [2**32 - 2, 2**32 - 1]
+    assert extract(memory, columns(logs[1:])).history.tolist() == [2**32 - 2, 2**32 - 1]
     assert record(memory.state.actors, key)["seen"] == 2**32 - 1

@@ -12,10 +12,10 @@ from api_anomaly.features.lru_table import (
     EVICTIONS,
     USED,
     Table,
-    copy_known,
+    copy_records,
     empty_table,
     find,
-    read_in,
+    insert_records,
     see,
 )
 from tests.support.records import assert_sound, newest_first
@@ -69,7 +69,7 @@ def test_taking_a_key_out_of_a_cluster_leaves_the_others_in_reach() -> None:
 
 def test_a_new_key_begins_with_a_blank_record_even_in_an_old_place() -> None:
     table = empty_table(ENDPOINT, 1)
-    table.records[seen(table, 1, 5.0)]["voices"] = 9.0
+    table.records[seen(table, 1, 5.0)]["total"] = 9.0
     record = table.records[int(see(table, np.uint64(2)))]
     assert record["key"] == 2
     assert all(np.all(record[name] == 0) for name in ENDPOINT.names or () if name != "key")
@@ -97,13 +97,13 @@ def test_reading_records_in_keeps_the_later_lived_of_one_key(rows: list[tuple[in
     records = np.zeros(len(rows), ENDPOINT)
     for place, (key, last) in enumerate(rows):
         records[place]["key"], records[place]["last"], records[place]["seen"] = key, last, 1
-        records[place]["voices"] = place
+        records[place]["total"] = place
     table = empty_table(ENDPOINT, 64)
-    read_in(table, records)
+    insert_records(table, records)
     for key in {key for key, _ in rows}:
         last, place = max((last, place) for place, (k, last) in enumerate(rows) if k == key)
         record = table.records[find(table, np.uint64(key))]
-        assert (record["last"], record["voices"]) == (last, place)
+        assert (record["last"], record["total"]) == (last, place)
     assert_sound(table)
 
 
@@ -112,7 +112,7 @@ def test_only_known_keys_are_copied_and_the_source_stays() -> None:
     for key in (1, 2, 3):
         seen(source, key, float(key))
     order = newest_first(source)
-    copy_known(source, target, np.array([9, 1, 3], np.uint64))
+    copy_records(source, target, np.array([9, 1, 3], np.uint64))
     assert sorted(newest_first(target)) == [1, 3]
     assert target.records[find(target, np.uint64(3))]["last"] == 3.0
     assert newest_first(source) == order

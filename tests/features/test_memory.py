@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from api_anomaly.features.extract import observe
+from api_anomaly.features.extract import extract
 from api_anomaly.features.memory import Memory
 from tests.support.reference_log_record import read
 from tests.support.records import assert_sound, contents, newest_first, record
@@ -20,7 +20,7 @@ LATER = START + 1e6
 
 def remembering(logs: Logs, entities: int = 1_000) -> Memory:
     memory = Memory.empty(entities)
-    observe(memory, columns(logs))
+    extract(memory, columns(logs))
     return memory
 
 
@@ -64,8 +64,8 @@ def test_there_is_always_room_for_a_few_actors() -> None:
 
 def test_who_was_forgotten_is_new_again() -> None:
     memory = remembering([plain(START + i, user_id="ann") for i in range(30)], entities=16)
-    observe(memory, columns(visitors(list(range(30)), LATER)))
-    back = observe(memory, columns([plain(LATER + 100.0, ip_address=None)]))
+    extract(memory, columns(visitors(list(range(30)), LATER)))
+    back = extract(memory, columns([plain(LATER + 100.0, ip_address=None)]))
     assert back.history.tolist() == [0]
 
 
@@ -75,10 +75,10 @@ def test_a_restored_memory_gives_the_rows_that_the_kept_one_gives(past: Logs, lo
     memory = remembering(past, entities=100)
     restored = Memory.restore(memory.sections(), entities=100)
     kept, again = contents(memory), contents(restored)
-    for name in ("actors", "endpoints", "shared", "transitions"):
+    for name in ("actors", "endpoints", "traffic", "cells"):
         assert kept[name] == again[name]
     assert np.array_equal(
-        observe(memory, columns(logs)).rows, observe(restored, columns(logs)).rows
+        extract(memory, columns(logs)).rows, extract(restored, columns(logs)).rows
     )
 
 
@@ -130,17 +130,17 @@ def test_an_actor_that_moved_while_its_memory_was_kept_is_restored_once() -> Non
 
 def test_what_is_no_whole_memory_is_not_restored() -> None:
     sections = list(Memory.empty(16).sections())
-    with pytest.raises(ValueError, match="transitions"):
+    with pytest.raises(ValueError, match="cells"):
         Memory.restore(sections[:1])
-    with pytest.raises(ValueError, match="no section of a memory: shared"):
+    with pytest.raises(ValueError, match="unknown section of a memory: traffic"):
         Memory.restore([*sections, sections[0]])
-    with pytest.raises(ValueError, match=r"no section of a memory: thing\.0"):
+    with pytest.raises(ValueError, match=r"unknown section of a memory: thing\.0"):
         Memory.restore([("thing.0", np.zeros(3)), *sections])
 
 
 def test_an_empty_memory_is_kept_and_restored() -> None:
     sections = dict(Memory.empty(16).sections())
-    assert set(sections) == {"shared", "transitions"}
+    assert set(sections) == {"traffic", "cells"}
     assert Memory.restore(sections.items(), 16).entities == {"actors": 0, "endpoints": 0}
 
 
@@ -148,12 +148,12 @@ def test_sections_come_in_bounded_chunks_that_later_logs_do_not_change() -> None
     many = Memory.empty(50_000)
     names = range(20_000)
     logs = [plain(START + i, user_id=f"u{i}", ip_address=None) for i in names]
-    observe(many, columns(logs))
+    extract(many, columns(logs))
     sections = dict(many.sections())
     chunks = [section for name, section in sections.items() if name.startswith("actors.")]
     assert [len(chunk) for chunk in chunks] == [16_384, 16_384, 7_232]
     before = {name: section.tobytes() for name, section in sections.items()}
-    observe(many, columns(logs[:100]))
+    extract(many, columns(logs[:100]))
     assert {name: section.tobytes() for name, section in sections.items()} == before
 
 
@@ -180,10 +180,10 @@ def test_merging_keeps_the_later_record_of_each_actor_and_endpoint() -> None:
 
 def test_merging_leaves_the_other_memory_and_ones_own_shared_past_as_they_were() -> None:
     one, other = remembering(traffic(50, seed=1)), remembering(traffic(80, seed=2))
-    shared, before = one.state.shared.copy(), contents(other)
+    shared, before = one.state.traffic.copy(), contents(other)
     one.merge_newer(other)
     assert contents(other) == before
-    assert one.state.shared == shared
+    assert one.state.traffic == shared
 
 
 def test_an_endpoint_brings_its_share_of_all_voices_along() -> None:
@@ -192,9 +192,9 @@ def test_an_endpoint_brings_its_share_of_all_voices_along() -> None:
     ]
     one, other = remembering(visitors(list(range(50)))), remembering(busy, entities=10_000)
     key = read(busy[0]).place
-    share = record(other.state.endpoints, key)["voices"] / other.state.shared[0]["weight"]
+    share = record(other.state.endpoints, key)["total"] / other.state.traffic[0]["weight"]
     one.merge_newer(other)
-    merged = record(one.state.endpoints, key)["voices"] / one.state.shared[0]["weight"]
+    merged = record(one.state.endpoints, key)["total"] / one.state.traffic[0]["weight"]
     assert np.isclose(merged, share) and np.isclose(share, 0.5)
 
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from api_anomaly.features.sketches import add, known
+from api_anomaly.features.sketches import add, contains
 
 SMALL, LARGE = 1, 2
 
@@ -16,7 +16,7 @@ def fresh(words: int) -> np.ndarray:
 
 def meet(sets: np.ndarray, item: int) -> bool:
     """Whether `item` was new; now it is known."""
-    new = not known(sets, np.uint64(item))
+    new = not contains(sets, np.uint64(item))
     if new:
         add(sets, np.uint64(item))
     return new
@@ -39,7 +39,7 @@ def test_what_was_added_is_known_until_a_whole_generation_has_passed(
             current.append(item)
         if filled(sets)[0] == 0 and current:
             current, previous = [], current
-        assert all(known(sets, np.uint64(item)) for item in current + previous)
+        assert all(contains(sets, np.uint64(item)) for item in current + previous)
 
 
 @pytest.mark.parametrize(("words", "least"), [(SMALL, 16), (LARGE, 32)])
@@ -67,11 +67,11 @@ def test_a_new_item_passes_for_known_about_three_times_in_ten_and_never_above_a_
     fullest = fresh(words)  # half the bits of each generation, and not the same
     fullest[0], fullest[1] = np.uint64(0x5555555555555555), np.uint64(0xAAAAAAAAAAAAAAAA)
     probes = chance.integers(2**64, size=4_000, dtype=np.uint64)
-    assert np.mean([known(fullest, probe) for probe in probes]) == pytest.approx(0.5, abs=0.03)
+    assert np.mean([contains(fullest, probe) for probe in probes]) == pytest.approx(0.5, abs=0.03)
 
 
 def test_an_empty_set_knows_nothing() -> None:
     chance = np.random.default_rng(0)
     assert not any(
-        known(fresh(LARGE), item) for item in chance.integers(2**64, size=99, dtype=np.uint64)
+        contains(fresh(LARGE), item) for item in chance.integers(2**64, size=99, dtype=np.uint64)
     )

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api_anomaly.features.extract import observe
-from api_anomaly.features.table import NAMES, in_units
+from api_anomaly.features.extract import extract
+from api_anomaly.features.table import NAMES, to_units
 from api_anomaly.logs.columns import Texts
 from api_anomaly.logs.templates import agent_family, join, mix, read_path, text_key
 from api_anomaly.features.memory import Memory
@@ -25,7 +25,7 @@ def family(agent: str) -> int:
 
 
 def shape(endpoint: str) -> dict[str, float]:
-    row = in_units(observe(Memory.empty(16), columns([plain(endpoint=endpoint)])).rows[0])
+    row = to_units(extract(Memory.empty(16), columns([plain(endpoint=endpoint)])).rows[0])
     names = (
         "endpoint_length",
         "path_depth",

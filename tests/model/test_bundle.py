@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api_anomaly.features.extract import observe
+from api_anomaly.features.extract import extract
 from api_anomaly.detector import FitOptions, fit
 from api_anomaly.features.memory import Memory
 from api_anomaly.model.bundle import odds_of_abuse
@@ -26,7 +26,7 @@ def raised(odds: float, rare: float) -> float:
 
 def test_evidence_is_what_its_definition_says() -> None:
     model = fit(columns(traffic(1_200, users=8)), FitOptions(trees=10, memory_entities=500)).model
-    rows = observe(Memory.empty(500), columns(traffic(300, users=9))).rows
+    rows = extract(Memory.empty(500), columns(traffic(300, users=9))).rows
     assert model.classifier is not None and model.abuse is not None
     rare = model.rarity.evidence_of(model.forest.suspicion(rows))
     odds = [

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from api_anomaly.features.extract import actor_keys, observe
+from api_anomaly.features.extract import actor_keys, extract
 from api_anomaly.features.table import NAMES
 from api_anomaly.detector import FitOptions, Fitted, fit
 from api_anomaly.feedback.rescoring import Feedback
@@ -210,7 +210,7 @@ def team(logs: list[dict[str, Any]]) -> Fitted:
 def judged(team: Fitted, logs: list[dict[str, Any]], hostile: bool) -> tuple[Any, Any]:
     """A verdict on the most hostile log of the training, and that log's behaviours."""
     history = columns(logs)
-    seen = observe(team.memory, history, remember=False)
+    seen = extract(team.memory, history, remember=False)
     worst = int(np.argmax(team.model.evidence(seen.rows)))
     user = int(actor_keys(history)[worst])
     return label(seen.rows[worst], user, history.time[worst], hostile), seen.rows[worst]
@@ -294,7 +294,7 @@ def test_a_false_positive_falls_silent_beside_a_true_positive_that_was_learnt(
 def test_a_team_whose_every_log_was_judged_an_attack_can_still_train() -> None:
     alone = [log | {"user_id": "one", "ip_address": "10.0.0.1"} for log in traffic(300, users=1)]
     history = columns(alone)
-    seen = observe(fit(history, OPTIONS).memory, history, remember=False)
+    seen = extract(fit(history, OPTIONS).memory, history, remember=False)
     user = int(actor_keys(history)[0])
     verdicts = [
         label(seen.rows[i], user, float(history.time[i]), hostile=True) for i in range(0, 300, 15)

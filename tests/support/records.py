@@ -29,8 +29,8 @@ def contents(memory: Memory) -> dict[str, Any]:
     state = memory.state
     tables = {"actors": state.actors, "endpoints": state.endpoints}
     held: dict[str, Any] = {
-        "shared": state.shared.tobytes(),
-        "transitions": state.transitions.tobytes(),
+        "traffic": state.traffic.tobytes(),
+        "cells": state.cells.tobytes(),
     }
     for name, table in tables.items():
         used = table.records[: table.state[USED]]

@@ -457,6 +457,6 @@ def _seen(table: OrderedDict[int, Any], key: int, blank: Any, capacity: int) -> 
 
 def _held(values: dict[str, float]) -> list[float]:
     return [
-        math.log1p(values[row.name]) if row.kind == "count" else values[row.name]
+        math.log1p(values[row.name]) if row.scale == "log1p" else values[row.name]
         for row in FEATURES
     ]

@@ -82,7 +82,7 @@ def weight(row: np.ndarray, place: int, added: float, levels: np.ndarray) -> flo
     if about.name.endswith(("_new_addresses_1d", "_new_users_1d", "_new_user_agents_1d")):
         value = math.log1p(max(0.0, math.expm1(value) - 0.5 ** (age / 24.0)))
     steps = {"share": 0.2, "bits": 2.0, "log s": 0.5}
-    step = math.log(2.0) if about.kind == "count" else steps.get(about.unit, 1.0)
+    step = math.log(2.0) if about.scale == "log1p" else steps.get(about.unit, 1.0)
     rare = rareness(levels[group, :, place], value, about.unit in ("sd", "log s"), step)
     if about.unit == "sd" and abs(value) < 2.0:
         return 0.0
@@ -92,7 +92,10 @@ def weight(row: np.ndarray, place: int, added: float, levels: np.ndarray) -> flo
         if own > 0.0:
             least = 0.1 if about.name.endswith("_1d") else 0.0
             rare *= min(1.0, max(least, (value - math.log1p(own)) / math.log(4.0)))
-    if about.name.endswith(("_age", "_gap", "_interval_spread")) or about.family == "endpoint":
+    if (
+        about.name.endswith(("_age", "_gap", "_interval_spread"))
+        or about.family == "endpoint_traffic"
+    ):
         return rare * added * 1e-3
     return rare * added * (0.7 if about.family == "counterparts" else 1.0)
 
