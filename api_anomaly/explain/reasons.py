@@ -7,7 +7,7 @@ actors that are known about as long. The product is its weight. The model alone 
 that merely help to tell attackers (they are new); rarity alone names what is odd and harmless. On
 a simulated week the product named what the attack had changed in 96 % of the alerts, the model
 alone in 67 %, rarity alone in 86 %, and putting families of behaviours back to the median in 62 %
-(counted as `benchmarks/quality/explained.py` does). Behaviours of one family stand in for each
+(counted as `benchmarks/quality/first_reasons.py` does). Behaviours of one family stand in for each
 other, so their weights add up: the weightiest family speaks first, through its weightiest member.
 
 Abuse is too much of something, so only excess counts, except where too little is odd as well. How

@@ -1,4 +1,4 @@
-"""Labelled logs, split in time: what contenders learn from and are judged on."""
+"""Labelled logs, split in time into a training part and a test part."""
 
 from __future__ import annotations
 
@@ -28,22 +28,22 @@ DAY = 86_400.0
 
 
 class UnreadableData(ValueError):
-    """A file that is no labelled NDJSON. The text names the file, the line and the fault."""
+    """Not labelled NDJSON. The message names the file, the line and the fault."""
 
 
 @dataclass(frozen=True)
 class Dataset:
     """n logs in time order; the first `cut` are the training part, the others the test part.
 
-    name      what it is, for the tables
+    name      for the tables
     columns   the logs as the detector sees them
     rules     the logs as the rules see them
-    label     int64 (n,)  1 attack, 0 benign, UNKNOWN: sent to everybody, left out of all figures
+    label     int64 (n,)  1 attack, 0 benign, UNKNOWN: scored, and left out of all figures
     family    n texts or None: the attack family
     kind      n texts: for benign logs the hard case or else the role, where the data says so
-    entity    int64 (n,)  whose log it is: the actor where the data says so, else the user, else
+    entity    int64 (n,)  number of the actor where the data says so, else of the user, else of
               the address
-    cut       how many logs are the training part
+    cut       number of logs in the training part
     """
 
     name: str
@@ -60,17 +60,15 @@ class Dataset:
 
     @cached_property
     def training(self) -> Columns:
-        """The training part."""
         return self.columns.take(np.arange(self.cut))
 
     @cached_property
     def test(self) -> Columns:
-        """The test part."""
         return self.columns.take(np.arange(self.cut, len(self)))
 
     @property
     def known(self) -> Flags:
-        """bool (test logs,): those that have a label."""
+        """bool (test logs,): the logs that have a label."""
         known: Flags = self.label[self.cut :] != UNKNOWN
         return known
 
@@ -84,11 +82,11 @@ class Dataset:
 def of_records(
     name: str, records: Sequence[Log], train_share: float, split: float | None = None
 ) -> Dataset:
-    """A data set of log entries in the HTTP contract's names with `label`, in any order.
+    """A data set of log entries with the field names of the contract and `label`, in any order.
 
     The training part is what came before `split` (Unix seconds), else the first `train_share`.
-    Raises KeyError for a record that lacks a field, ValueError for a value that is none or for a
-    split that leaves either part empty.
+    Raises KeyError for a record that lacks a field, ValueError for an invalid value or for a split
+    that leaves either part empty.
     """
     times = np.array([unix_seconds(record["timestamp"]) for record in records])
     order = np.argsort(times, kind="stable")
@@ -105,7 +103,7 @@ def of_records(
         label=np.array([UNKNOWN if label is None else int(label) for label in labels]),
         family=[record.get("attack") for record in records],
         kind=[record.get("case") or record.get("role") for record in records],
-        entity=_places([_entity(record) for record in records]),
+        entity=_numbered([_entity(record) for record in records]),
         cut=cut,
     )
 
@@ -118,7 +116,7 @@ def of_traffic(name: str, traffic: Traffic) -> Dataset:
 def read_ndjson(path: Path, train_share: float, name: str | None = None) -> Dataset:
     """A labelled NDJSON file, gzipped when its name ends in .gz.
 
-    Raises OSError when it cannot be read, UnreadableData when it is not that.
+    Raises OSError if it cannot be read, UnreadableData for other content.
     """
     opened = gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open()
     records: list[Log] = []
@@ -132,7 +130,7 @@ def read_ndjson(path: Path, train_share: float, name: str | None = None) -> Data
 
 
 def _record(line: str, where: str) -> Log:
-    """One log with its label; whatever else it lacks is found later."""
+    """One log with its label; missing fields are reported by `of_records`."""
     try:
         record = json.loads(line)
     except json.JSONDecodeError as error:
@@ -152,16 +150,16 @@ def _columns(times: Floats, records: Sequence[Log]) -> Columns:
         field("endpoint"),
         [str(record["method"]).upper() for record in records],
         [int(record["status_code"]) for record in records],
-        [_known(value) for value in field("response_time")],
+        [_known_value(value) for value in field("response_time")],
         field("ip_address"),
         field("user_agent"),
-        [_known(value) for value in field("request_size")],
-        [_known(value) for value in field("response_size")],
+        [_known_value(value) for value in field("request_size")],
+        [_known_value(value) for value in field("response_size")],
     )
 
 
-def _known(value: float | None) -> Any:
-    """None for what the contract calls unknown: a negative value."""
+def _known_value(value: float | None) -> Any:
+    # A negative value means unknown in the contract.
     return None if value is None or value < 0 else value
 
 
@@ -170,7 +168,7 @@ def _entity(record: Log) -> str:
     return next((name for name in names if name), "")
 
 
-def _places(names: Sequence[str]) -> Ints:
-    """int64 (n,): equal names have equal numbers, from 0 in the order of first sight."""
-    seen: dict[str, int] = {}
-    return np.array([seen.setdefault(name, len(seen)) for name in names], np.int64)
+def _numbered(names: Sequence[str]) -> Ints:
+    """int64 (n,): equal names have equal numbers, from 0 in the order of first appearance."""
+    numbers: dict[str, int] = {}
+    return np.array([numbers.setdefault(name, len(numbers)) for name in names], np.int64)

@@ -1,25 +1,23 @@
-"""The picture of the README, from docs/quality.json: ``python -m benchmarks.quality.front_picture``."""
+"""The picture of the README: false positives of rules and of our model at the same recall."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-DOCS = Path(__file__).resolve().parents[2] / "docs"
+import pandas as pd
+
+from benchmarks.quality.contenders import OURS
+from benchmarks.quality.figures import records, select, strongest_tuned
+from benchmarks.quality.measure import Tables
+from benchmarks.quality.plan import CLEAN, CONTAMINATED
+
 _RULES_COLOUR, _OUR_COLOUR = "#9aa5b1", "#d9602b"
-_TUNED = (
-    "rules tuned at 0.001",
-    "rules tuned at 0.003",
-    "rules tuned at 0.01",
-    "rules tuned at 0.03",
-)
-_LEAST_RECALL = 0.1  # rules that find fewer of the attacks are nearly silent, so no comparison
-_DATA = {
+_TITLES = {
     "wordpress_blog_2016, trained on the first 40 %": "a real blog",
     "erddap_api, trained on the first 40 %": "a real data API",
-    "simulated, clean training": "simulated API",
-    "simulated, contaminated training": "simulated API,\nattacks in the history",
+    CLEAN: "simulated API",
+    CONTAMINATED: "simulated API,\nattacks in the history",
 }
 
 
@@ -31,20 +29,21 @@ class Comparison(NamedTuple):
     ours: float
 
 
-def comparisons(report: dict[str, Any]) -> list[Comparison]:
-    """Default rules and the tuned rules that do best against us, per request, for each data set."""
+def comparisons(tables: Tables) -> list[Comparison]:
+    """Default rules and the strongest tuned rules, per request, for each measured group."""
     found = []
-    for name, title in _DATA.items():
-        contenders = report["data"][name]["request"]
-        rows = {row["rules"]: row for row in contenders["our model"]["at_recall_of"]}
-        tuned = [rows[rules] for rules in _TUNED if rows[rules]["recall"] >= _LEAST_RECALL]
-        hardest = min(tuned, key=lambda row: row["theirs"] / max(row["mine"], 1.0))
-        for words, row in (("default rules", rows["default rules"]), ("tuned rules", hardest)):
-            found.append(Comparison(f"{title}\n{words}", row["theirs"], row["mine"]))
+    for group, title in _TITLES.items():
+        key = {"group": group, "counting": "request", "contender": OURS}
+        default = select(tables["comparisons"], **key, rules="default rules")
+        for row in records(pd.concat([default, strongest_tuned(tables, **key)])):
+            name = "default rules" if row["rules"] == "default rules" else "tuned rules"
+            found.append(
+                Comparison(f"{title}\n{name}", row["rules_false_positives"], row["false_positives"])
+            )
     return found
 
 
-def draw(found: list[Comparison], file: Path) -> None:
+def draw_comparisons(found: list[Comparison], file: Path) -> None:
     """Horizontal bars on a logarithmic axis, one pair for each comparison."""
     # Slow to import, and only drawing needs it.
     from matplotlib.figure import Figure
@@ -80,11 +79,7 @@ def draw(found: list[Comparison], file: Path) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     handles = [
         axes.barh(0, 0, color=_RULES_COLOUR, label="static rules"),
-        axes.barh(0, 0, color=_OUR_COLOUR, label="this service, out of the box"),
+        axes.barh(0, 0, color=_OUR_COLOUR, label="this service, default settings"),
     ]
     axes.legend(handles=handles, loc="lower right", frameon=False, fontsize=8)
     figure.savefig(file, dpi=130, metadata={"Software": None})
-
-
-if __name__ == "__main__":
-    draw(comparisons(json.loads((DOCS / "quality.json").read_text())), DOCS / "false-positives.png")

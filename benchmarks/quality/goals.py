@@ -1,7 +1,7 @@
-"""What was promised, met or not; and the floors under which CI calls a halt.
+"""The goals for detection quality, and the floors below which a check fails.
 
-A floor is generous: it is there to notice that something broke, not to rate anything. It has to
-hold for the small plan too.
+A floor is generous: it shows that something broke, it does not rate anything. It must hold for the
+small plan too.
 """
 
 from __future__ import annotations
@@ -10,19 +10,22 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks.quality.contenders import BUDGET, OURS, after
-from benchmarks.quality.measured import RATES
-from benchmarks.quality.plan import CLEAN, CLEAN_WEEKS, CONTAMINATED, Results, named
-from benchmarks.quality.promises import BUDGETS, together
+import pandas as pd
+
+from benchmarks.quality.contenders import BUDGET, OURS, with_verdicts
+from benchmarks.quality.figures import select, strongest_tuned
+from benchmarks.quality.measure import BUDGETS, Tables
+from benchmarks.quality.plan import CLEAN, CLEAN_WEEKS, CONTAMINATED, file_group
 
 WORDPRESS, ERDDAP = Path("wordpress_blog_2016.ndjson.gz"), Path("erddap_api.ndjson.gz")
-REAL = (named(WORDPRESS, 0.4), named(ERDDAP, 0.4))
+WORDPRESS_40, ERDDAP_40 = file_group(WORDPRESS, 0.4), file_group(ERDDAP, 0.4)
+WORDPRESS_60 = file_group(WORDPRESS, 0.6)
 
-Figure = Callable[[Results], float | None]
+Figure = Callable[[Tables], float | None]
 
 
 class Goal(NamedTuple):
-    """A promise: its words, least and most that keep it, the same for CI, and the figure.
+    """A goal: text, bounds that meet it, bounds of the check, and the figure.
 
     The figure is None where the results do not hold it (a file that was not given).
     """
@@ -42,12 +45,12 @@ class Outcome(NamedTuple):
 
     @property
     def met(self) -> bool | None:
-        """Whether the promise is kept; None: not measured."""
+        """Whether the goal is met; None: not measured."""
         return _within(self.figure, self.goal.wanted)
 
     @property
     def broken(self) -> bool:
-        """Whether CI has to call a halt."""
+        """Whether the check fails."""
         return _within(self.figure, self.goal.floor) is False
 
 
@@ -55,119 +58,150 @@ def _within(figure: float | None, bounds: tuple[float, float]) -> bool | None:
     return None if figure is None else bounds[0] <= figure <= bounds[1]
 
 
-def outcomes(results: Results) -> list[Outcome]:
-    """All goals, in the order of the report."""
-    return [Outcome(goal, goal.figure(results)) for goal in GOALS]
+def outcomes(tables: Tables) -> list[Outcome]:
+    """All goals with their figures, in the order of the report."""
+    return [Outcome(goal, goal.figure(tables)) for goal in GOALS]
 
 
-def _fewer_than_tuned(group: str, counting: str, name: str = OURS) -> Figure:
-    def figure(results: Results) -> float | None:
-        pooled = results.groups.get(group)
-        rival = pooled.strongest(counting, name) if pooled else None
-        return rival.reduction if rival else None
+def _value(rows: pd.DataFrame, column: str) -> float | None:
+    return float(rows[column].iloc[0]) if len(rows) and rows[column].notna().iloc[0] else None
+
+
+def _reduction_against_tuned(group: str, counting: str, name: str = OURS) -> Figure:
+    def figure(tables: Tables) -> float | None:
+        if "comparisons" not in tables:
+            return None
+        return _value(strongest_tuned(tables, group, counting, name), "reduction")
+
+    return figure
+
+
+def _cell(table: str, column: str, **keys: str) -> Figure:
+    """The value of a column in the row with these keys."""
+
+    def figure(tables: Tables) -> float | None:
+        return _value(select(tables[table], **keys), column) if table in tables else None
 
     return figure
 
 
-def _fewer_than_default(group: str, name: str = OURS) -> Figure:
-    def figure(results: Results) -> float | None:
-        pooled = results.groups.get(group)
-        return pooled.versus("request", name, "default rules").reduction if pooled else None
-
-    return figure
+def _reduction_against_default(group: str, name: str = OURS) -> Figure:
+    keys = {"group": group, "counting": "request", "contender": name, "rules": "default rules"}
+    return _cell("comparisons", "reduction", **keys)
 
 
 def _entities_found(group: str, rate: float, name: str = OURS) -> Figure:
-    def figure(results: Results) -> float | None:
-        pooled = results.groups.get(group)
-        return pooled.summary("entity", name).recall_at[RATES.index(rate)] if pooled else None
-
-    return figure
+    keys = {"group": group, "counting": "entity", "contender": name}
+    return _cell("accuracy", f"recall_at_{rate:g}", **keys)
 
 
 def _attackers_found(group: str) -> Figure:
-    def figure(results: Results) -> float | None:
-        pooled = results.groups.get(group)
-        return 1.0 - pooled.missed(OURS).entities / pooled.sizes.attackers if pooled else None
+    def figure(tables: Tables) -> float | None:
+        missed = _cell("missed", "attackers", group=group, contender=OURS)(tables)
+        attackers = _cell("sizes", "attackers", group=group)(tables)
+        return None if missed is None or attackers is None else 1.0 - missed / attackers
 
     return figure
 
 
 def _worst_family(group: str) -> Figure:
-    def figure(results: Results) -> float | None:
-        pooled = results.groups.get(group)
-        if pooled is None:
+    def figure(tables: Tables) -> float | None:
+        if "families" not in tables:
             return None
-        return min(found.at_rate / found.entities for found in pooled.families(OURS).values())
+        rows = select(tables["families"], group=group, contender=OURS)
+        return float((rows["at_rate"] / rows["entities"]).min()) if len(rows) else None
 
     return figure
 
 
-def _word(group: str, budget: float) -> Figure:
-    def figure(results: Results) -> float | None:
-        promises = [each for each in results.promises.get(group, []) if each.budget == budget]
-        return together(promises).ratio if promises else None
+def _observed_over_promised(group: str, budget: float) -> Figure:
+    def figure(tables: Tables) -> float | None:
+        if "thresholds" not in tables:
+            return None
+        rows = select(tables["thresholds"], group=group, budget=budget)
+        return float(rows["alerts"].sum() / (budget * rows["logs"].sum())) if len(rows) else None
 
     return figure
 
 
-def explained_share(results: Results, group: str = CLEAN) -> float | None:
-    """Share of our alerts on attack logs of a group whose first reason names what changed."""
-    pooled = results.groups.get(group)
-    found = list(pooled.explained().values()) if pooled else []
-    alerts = sum(each.found for each in found)
-    return sum(each.explained for each in found) / alerts if alerts else None
+def share_explained(tables: Tables) -> float | None:
+    """Share of our alerts on attacks, clean training, whose first reason names the attack."""
+    if "first_reasons" not in tables:
+        return None
+    rows = select(tables["first_reasons"], group=CLEAN)
+    alerts = rows["alerts"].sum()
+    return float(rows["alerts"][rows["names_attack"]].sum() / alerts) if alerts else None
 
 
-def _against_rules() -> list[Goal]:
-    """Fewer false positives than rules at equal recall."""
-    tuned = (
-        (CLEAN, "request", 0.80),
-        (CLEAN, "entity", 0.60),
-        (CONTAMINATED, "request", 0.30),
-        (CONTAMINATED, "entity", 0.0),
+def _after(verdicts: int) -> tuple[str, str]:
+    """What a goal's text says of verdicts, and the contender."""
+    return (f", after {verdicts} verdicts", with_verdicts(verdicts)) if verdicts else ("", OURS)
+
+
+def _against_tuned() -> list[Goal]:
+    rows = (
+        (0, CLEAN, "request", 0.90, 0.80),
+        (0, CLEAN, "entity", 0.90, 0.60),
+        (0, CONTAMINATED, "request", 0.90, 0.30),
+        (0, CONTAMINATED, "entity", 0.90, 0.0),
+        *(
+            (20, group, c, 0.97, 0.0)
+            for group in (CLEAN, CONTAMINATED)
+            for c in ("request", "entity")
+        ),
     )
-    default = ((named(WORDPRESS, 0.4), 0.88, 0.70), (named(ERDDAP, 0.4), 0.99, 0.90))
     return [
         Goal(
-            f"{group}: fewer false positives than the strongest tuned rules, per {counting}",
-            (0.90, 1.0),
-            (floor, 1.0),
-            _fewer_than_tuned(group, counting),
-        )
-        for group, counting, floor in tuned
-    ] + [
-        Goal(
-            f"{group}: fewer false positives than the default rules, per request",
+            f"{group}{_after(verdicts)[0]}: fewer false positives than the strongest tuned rules,"
+            f" per {counting}",
             (wanted, 1.0),
             (floor, 1.0),
-            _fewer_than_default(group),
+            _reduction_against_tuned(group, counting, _after(verdicts)[1]),
         )
-        for group, wanted, floor in default
+        for verdicts, group, counting, wanted, floor in rows
     ]
 
 
-def _entities() -> list[Goal]:
-    """Attackers found, each counted once."""
-    last = named(WORDPRESS, 0.6)
-    rate = f"{100 * BUDGET:g} % of benign requests"
+def _against_default() -> list[Goal]:
+    rows = (
+        (0, WORDPRESS_40, 0.88, 0.70),
+        (0, ERDDAP_40, 0.99, 0.90),
+        (20, WORDPRESS_40, 0.95, 0.70),
+        (20, ERDDAP_40, 0.99, 0.90),
+    )
     return [
         Goal(
-            f"{last}: attackers found at {100 * share:g} % of benign addresses",
+            f"{group}{_after(verdicts)[0]}: fewer false positives than the default rules,"
+            " per request",
             (wanted, 1.0),
             (floor, 1.0),
-            _entities_found(last, share),
+            _reduction_against_default(group, _after(verdicts)[1]),
         )
-        for share, wanted, floor in ((0.03, 0.90, 0.40), (0.0024, 0.40, 0.20))
-    ] + [
+        for verdicts, group, wanted, floor in rows
+    ]
+
+
+def _attackers() -> list[Goal]:
+    rows = (
+        (0, 0.03, 0.90, 0.40),
+        (0, 0.0024, 0.40, 0.20),
+        (20, 0.03, 0.95, 0.40),
+        (20, 0.0024, 0.60, 0.20),
+    )
+    at_rate = f"{100 * BUDGET:g} % of benign requests"
+    return [
         Goal(
-            f"{group}: {actors} found at {rate}",
-            (0.90, 1.0),
+            f"{WORDPRESS_60}{_after(verdicts)[0]}: attackers found at {100 * rate:g} % of benign"
+            " addresses",
+            (wanted, 1.0),
             (floor, 1.0),
-            found(group),
+            _entities_found(WORDPRESS_60, rate, _after(verdicts)[1]),
         )
-        # Of a family the small plan has four actors, so there is no floor under the worst of them.
-        for actors, found, floors in (
+        for verdicts, rate, wanted, floor in rows
+    ] + [
+        Goal(f"{group}: {actors} found at {at_rate}", (0.90, 1.0), (floor, 1.0), figure(group))
+        # The small plan has four actors a family, so the worst family has no floor.
+        for actors, figure, floors in (
             ("actors of all families", _attackers_found, (0.70, 0.30)),
             ("actors of the worst family", _worst_family, (0.0, 0.0)),
         )
@@ -175,66 +209,29 @@ def _entities() -> list[Goal]:
     ]
 
 
-def _after_verdicts() -> list[Goal]:
-    """The same after twenty verdicts. A floor is the one of our model without them."""
-    name, last = after(20), named(WORDPRESS, 0.6)
-    tuned = [
-        Goal(
-            f"{group}, after 20 verdicts: fewer false positives than the strongest tuned rules,"
-            f" per {counting}",
-            (0.97, 1.0),
-            (0.0, 1.0),
-            _fewer_than_tuned(group, counting, name),
-        )
-        for group in (CLEAN, CONTAMINATED)
-        for counting in ("request", "entity")
-    ]
-    default = [
-        Goal(
-            f"{group}, after 20 verdicts: fewer false positives than the default rules,"
-            " per request",
-            (wanted, 1.0),
-            (floor, 1.0),
-            _fewer_than_default(group, name),
-        )
-        for group, wanted, floor in ((REAL[0], 0.95, 0.70), (REAL[1], 0.99, 0.90))
-    ]
-    found = [
-        Goal(
-            f"{last}, after 20 verdicts: attackers found at {100 * share:g} % of benign addresses",
-            (wanted, 1.0),
-            (floor, 1.0),
-            _entities_found(last, share, name),
-        )
-        for share, wanted, floor in ((0.03, 0.95, 0.40), (0.0024, 0.60, 0.20))
-    ]
-    return [*tuned, *default, *found]
-
-
-def _words_kept() -> list[Goal]:
-    """Alerts as promised."""
+def _thresholds() -> list[Goal]:
     return [
         Goal(
             f"{group}: observed over promised alerts at a budget of {budget:g}",
             (0.5, 1.5),
             (0.0, 12.0),
-            _word(group, budget),
+            _observed_over_promised(group, budget),
             "ratio",
         )
-        for group in (CLEAN_WEEKS, *REAL)
+        for group in (CLEAN_WEEKS, WORDPRESS_40, ERDDAP_40)
         for budget in BUDGETS
     ]
 
 
 GOALS: tuple[Goal, ...] = (
-    *_against_rules(),
-    *_entities(),
-    *_after_verdicts(),
-    *_words_kept(),
+    *_against_tuned(),
+    *_against_default(),
+    *_attackers(),
+    *_thresholds(),
     Goal(
         f"{CLEAN}: alerts on attack logs whose first reason names what the attack changed",
         (0.95, 1.0),
         (0.40, 1.0),
-        explained_share,
+        share_explained,
     ),
 )

@@ -1,19 +1,18 @@
-"""What is measured, piece by piece, on one or more processes."""
+"""What is measured, task by task, in one or more processes."""
 
 from __future__ import annotations
 
 import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks.quality.contenders import contenders
 from benchmarks.quality.datasets import Dataset, of_traffic, read_ndjson
-from benchmarks.quality.measured import Measured, measure
-from benchmarks.quality.pooled import Pooled
-from benchmarks.quality.promises import BUDGETS, Promise, kept
+from benchmarks.quality.figures import concatenate, pool
+from benchmarks.quality.measure import BUDGETS, Tables, check_threshold, measure
 from api_anomaly.simulator.scenario import Scenario, preset
 from api_anomaly.simulator.simulation import simulate
 
@@ -22,11 +21,11 @@ CLEAN_WEEKS = "simulated weeks without attacks"
 CONTAMINATION = 1.0  # as many attackers in the training part as in the test part: 4 % of its logs
 TRAIN_SHARES = (0.4, 0.6)
 
-Tell = Callable[[str], None]
+Progress = Callable[[str], None]
 
 
 class Source(NamedTuple):
-    """Where a data set comes from: a scenario, or a file and the share that is trained on."""
+    """Where a data set comes from: a scenario, or a file and the share to train on."""
 
     group: str
     scenario: Scenario | None = None
@@ -34,7 +33,7 @@ class Source(NamedTuple):
     train_share: float = 0.0
 
     def load(self) -> Dataset:
-        """The logs. Raises OSError and UnreadableData for a file, ValueError for neither."""
+        """Raises OSError and UnreadableData for a file, ValueError for neither."""
         if self.scenario is not None:
             return of_traffic(f"{self.group}, seed {self.scenario.seed}", simulate(self.scenario))
         if self.path is None:
@@ -47,26 +46,19 @@ class Plan:
     """What to measure.
 
     compared    data sets on which all contenders are compared
-    promised    data sets on which our threshold is held to its word, at each of `budgets`
-    replicates  drawings of the bootstrap
+    thresholds  data sets on which our threshold is checked for each of `budgets`
+    replicates  bootstrap samples
     """
 
     compared: Sequence[Source]
-    promised: Sequence[Source]
+    thresholds: Sequence[Source]
     budgets: Sequence[float] = BUDGETS
     replicates: int = 500
 
 
-@dataclass(frozen=True)
-class Results:
-    """What was measured: groups of data sets, and promises by group and data set."""
-
-    groups: dict[str, Pooled] = field(default_factory=dict)
-    promises: dict[str, list[Promise]] = field(default_factory=dict)
-
-
-# A data set, and what to do with it: compare all (drawings), or hold our threshold to a budget.
-Piece = tuple[Source, int, float | None]
+# A data set, and what to do with it: compare all contenders on so many bootstrap samples, or check
+# our threshold for a budget.
+Task = tuple[Source, int, float | None]
 
 
 def plan(
@@ -75,9 +67,9 @@ def plan(
     train_shares: Sequence[float] = TRAIN_SHARES,
     small: bool = False,
 ) -> Plan:
-    """The full plan, or a small one: weeks for fortnights, fewer drawings.
+    """The full plan, or a small one: weeks instead of fortnights, fewer bootstrap samples.
 
-    Files are compared at each train share; thresholds are held to their word at the first.
+    Files are compared at each train share; thresholds are checked at the first.
     """
     size = "week" if small else "fortnight"
     simulated = [
@@ -86,7 +78,7 @@ def plan(
         for seed in range(seeds)
     ]
     real = [
-        Source(named(path, share), path=path, train_share=share)
+        Source(file_group(path, share), path=path, train_share=share)
         for path in files
         for share in train_shares
     ]
@@ -95,53 +87,45 @@ def plan(
     return Plan([*simulated, *real], [*calm, *once], replicates=100 if small else 500)
 
 
-def named(path: Path, train_share: float) -> str:
-    """What a file's data set is called."""
+def file_group(path: Path, train_share: float) -> str:
+    """The group of a file."""
     return f"{path.name.split('.')[0]}, trained on the first {100 * train_share:g} %"
 
 
-def carry_out(plan: Plan, processes: int, tell: Tell) -> Results:
-    """Measure it all. Raises OSError and UnreadableData for a file that is none."""
-    pieces: list[Piece] = [(source, plan.replicates, None) for source in plan.compared]
-    pieces += [(source, 0, budget) for source in plan.promised for budget in plan.budgets]
-    measured: dict[int, Measured | Promise] = {}
-    for place, result, what in _results(pieces, processes):
-        measured[place] = result
-        tell(f"{len(measured)} of {len(pieces)}: {what}")
-    results = Results()
-    parts: dict[str, list[Measured]] = {}
-    for place, (source, _, _) in enumerate(pieces):
-        result = measured[place]
-        if isinstance(result, Promise):
-            results.promises.setdefault(source.group, []).append(result)
-        else:
-            parts.setdefault(source.group, []).append(result)
-    results.groups.update({group: Pooled(group, each) for group, each in parts.items()})
-    return results
+def run(plan: Plan, processes: int, report: Progress) -> Tables:
+    """Measure everything in the plan and pool it by group. Raises OSError and UnreadableData."""
+    tasks: list[Task] = [(source, plan.replicates, None) for source in plan.compared]
+    tasks += [(source, 0, budget) for source in plan.thresholds for budget in plan.budgets]
+    done: dict[int, Tables] = {}
+    for number, tables, what in _run_tasks(tasks, processes):
+        done[number] = tables
+        report(f"{len(done)} of {len(tasks)}: {what}")
+    for number, (source, _, _) in enumerate(tasks):
+        for table in done[number].values():
+            table.insert(0, "group", source.group)
+    return pool(concatenate(done[number] for number in range(len(tasks))))
 
 
-def _results(
-    pieces: Sequence[Piece], processes: int
-) -> Iterator[tuple[int, Measured | Promise, str]]:
-    """Place, result and name of each piece, in the order in which they were done."""
+def _run_tasks(tasks: Sequence[Task], processes: int) -> Iterator[tuple[int, Tables, str]]:
+    """Number, result and name of each task, in the order in which they end."""
     if processes == 1:
-        for place, piece in enumerate(pieces):
-            yield place, *_measure(piece)
+        for number, task in enumerate(tasks):
+            yield number, *_run_task(task)
         return
-    # Fresh processes: a fork would copy the locks of threads that are not there any more.
-    fresh = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(processes, mp_context=fresh) as pool:
-        places = {pool.submit(_measure, piece): place for place, piece in enumerate(pieces)}
+    # Spawned, not forked: a fork would copy locks of threads that do not exist in the child.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(processes, mp_context=context) as executor:
+        numbers = {executor.submit(_run_task, task): number for number, task in enumerate(tasks)}
         try:
-            for done in as_completed(places):
-                yield places[done], *done.result()
+            for done in as_completed(numbers):
+                yield numbers[done], *done.result()
         finally:
-            pool.shutdown(cancel_futures=True)
+            executor.shutdown(cancel_futures=True)
 
 
-def _measure(piece: Piece) -> tuple[Measured | Promise, str]:
-    source, replicates, budget = piece
+def _run_task(task: Task) -> tuple[Tables, str]:
+    source, replicates, budget = task
     data = source.load()
     if budget is None:
         return measure(data, contenders(), replicates), data.name
-    return kept(data, budget), f"{data.name}, threshold for a budget of {budget:g}"
+    return check_threshold(data, budget), f"{data.name}, threshold for a budget of {budget:g}"

@@ -1,4 +1,4 @@
-"""A little labelled traffic, simulated once, and what was measured on it."""
+"""A small simulation, scored once by every contender, and its figures."""
 
 from collections.abc import Callable
 
@@ -6,7 +6,8 @@ import pytest
 
 from benchmarks.quality.contenders import Contender, Scored, contenders
 from benchmarks.quality.datasets import Dataset, of_traffic
-from benchmarks.quality.measured import Measured, measure
+from benchmarks.quality.figures import concatenate, pool
+from benchmarks.quality.measure import Tables, measure
 from api_anomaly.simulator.scenario import Scenario
 from api_anomaly.simulator.simulation import Traffic, simulate
 
@@ -32,25 +33,34 @@ def traffic() -> Traffic:
 
 @pytest.fixture(scope="session")
 def data(traffic: Traffic) -> Dataset:
-    return of_traffic("a little traffic", traffic)
+    return of_traffic("small traffic", traffic)
 
 
 @pytest.fixture(scope="session")
 def scored(data: Dataset) -> dict[str, Scored]:
-    """What every contender says of the data, once for all tests."""
+    """The result of every contender, computed once for all tests."""
     return {contender.name: contender.score(data) for contender in contenders()}
 
 
 @pytest.fixture(scope="session")
-def repeaters(scored: dict[str, Scored]) -> list[Contender]:
-    """Contenders that say it again."""
-    return [each._replace(score=said(scored[each.name])) for each in contenders()]
+def repeaters(scored: dict[str, Scored]) -> tuple[Contender, ...]:
+    """All contenders, which return the results computed before."""
+    return tuple(each._replace(score=_repeat(scored[each.name])) for each in contenders())
 
 
-def said(before: Scored) -> Callable[[Dataset], Scored]:
-    return lambda _: before
+def _repeat(result: Scored) -> Callable[[Dataset], Scored]:
+    return lambda _: result
 
 
 @pytest.fixture(scope="session")
-def measured(data: Dataset, repeaters: list[Contender]) -> Measured:
+def measured(data: Dataset, repeaters: tuple[Contender, ...]) -> Tables:
     return measure(data, repeaters, replicates=20)
+
+
+def pooled(measured: Tables, group: str, copies: int = 1) -> Tables:
+    """A group of equal data sets, pooled."""
+    parts = [
+        {name: table.assign(group=group, dataset=f"{number}") for name, table in measured.items()}
+        for number in range(copies)
+    ]
+    return pool(concatenate(parts))

@@ -1,4 +1,4 @@
-"""Everybody is judged fairly: no look ahead, no labels, thresholds fixed in training."""
+"""Contenders use no later log and no label of the test part, and fix thresholds in training."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -6,15 +6,23 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from benchmarks.quality.baselines import forest_scores, habit_scores, template
-from benchmarks.quality.contenders import BUDGET, OURS, Contender, Scored, contenders
+from benchmarks.quality.baselines import forest_scores, template, zscores_per_user
+from benchmarks.quality.contenders import (
+    BUDGET,
+    OURS,
+    Contender,
+    Scored,
+    contenders,
+    with_verdicts,
+)
 from benchmarks.quality.datasets import Dataset, of_records
 
 NAMES = [contender.name for contender in contenders()]
 START = 1_750_000_000
 
 
-@pytest.fixture(params=NAMES)
+# The contenders with more verdicts are the one with 20, given more of the same labels.
+@pytest.fixture(params=[name for name in NAMES if name not in map(with_verdicts, (40, 100))])
 def contender(request: pytest.FixtureRequest) -> Contender:
     return next(each for each in contenders() if each.name == request.param)
 
@@ -40,10 +48,10 @@ def test_neither_later_logs_nor_labels_change_a_score(
     half = (data.cut + len(data)) // 2
     short = shortened(data, half)
     label = np.full(half, -1)
-    if contender.verdicts:  # those of the training part may be asked for
+    if contender.verdicts:  # may use labels of the training part
         label[: data.cut] = data.label[: data.cut]
-    blind = replace(short, label=label, family=[None] * half, kind=[None] * half)
-    early, whole = contender.score(blind), scored[contender.name]
+    hidden = replace(short, label=label, family=[None] * half, kind=[None] * half)
+    early, whole = contender.score(hidden), scored[contender.name]
     np.testing.assert_allclose(early.scores, whole.scores[: half - data.cut])
     assert early.threshold == whole.threshold
 
@@ -54,15 +62,15 @@ def test_each_test_log_has_a_score(data: Dataset, scored: dict[str, Scored], nam
     assert np.isfinite(scored[name].scores).all() and np.isfinite(scored[name].threshold)
 
 
-def test_our_alerts_are_the_models_anomalies(scored: dict[str, Scored]) -> None:
+def test_our_alerts_are_the_anomalies_of_the_model(scored: dict[str, Scored]) -> None:
     ours = scored[OURS]
-    assert ours.verdicts is not None
+    assert ours.detections is not None
     alerts = np.flatnonzero(ours.scores >= ours.threshold)
-    assert alerts.tolist() == [anomaly.index for anomaly in ours.verdicts.anomalies]
+    assert alerts.tolist() == [anomaly.index for anomaly in ours.detections.anomalies]
 
 
-@pytest.mark.parametrize("scores", [forest_scores, habit_scores])
-def test_a_baseline_is_over_its_threshold_on_its_budget_of_training_logs(
+@pytest.mark.parametrize("scores", [forest_scores, zscores_per_user])
+def test_a_baseline_alerts_on_at_most_its_budget_of_training_logs(
     data: Dataset,
     scored: dict[str, Scored],
     scores: Callable[[Dataset], tuple[np.ndarray, np.ndarray]],  # type: ignore[type-arg]
@@ -72,12 +80,12 @@ def test_a_baseline_is_over_its_threshold_on_its_budget_of_training_logs(
     assert (training > scored[name].threshold).sum() <= BUDGET * len(training)
 
 
-def test_templates_fold_what_holds_a_digit() -> None:
+def test_templates_replace_segments_that_hold_a_digit() -> None:
     assert template("/api/v1/orders/77/lines?page=2") == "/api/{}/orders/{}/lines"
     assert template("/about") == "/about"
 
 
-def test_a_users_own_habit_is_what_it_is_compared_with() -> None:
+def test_a_user_is_compared_with_its_own_history() -> None:
     def log(second: int, user: str, size: int) -> dict[str, object]:
         return {
             "timestamp": START + second,
@@ -89,16 +97,16 @@ def test_a_users_own_habit_is_what_it_is_compared_with() -> None:
             "label": 0,
         }
 
-    calm = [log(60 * k, "small", 100 + k % 2) for k in range(40)]
+    small = [log(60 * k, "small", 100 + k % 2) for k in range(40)]
     big = [log(60 * k + 30, "big", 50_000 + 1_000 * (k % 2)) for k in range(40)]
-    late = [log(6_000, "small", 50_000), log(6_030, "big", 50_000), log(6_200, "new", 100)]
-    data = of_records("habits", [*calm, *big, *late], 80 / 83)
-    _, test = habit_scores(data)
+    later = [log(6_000, "small", 50_000), log(6_030, "big", 50_000), log(6_200, "new", 100)]
+    data = of_records("users", [*small, *big, *later], 80 / 83)
+    _, test = zscores_per_user(data)
     assert test[0] > 10 * test[1]
     assert np.isfinite(test).all()
 
 
-def test_running_minutes_start_anew() -> None:
+def test_each_minute_is_counted_from_zero() -> None:
     logs = [
         {
             "timestamp": START - START % 60 + second,
@@ -110,5 +118,5 @@ def test_running_minutes_start_anew() -> None:
         }
         for second in (*range(0, 1200, 60), 1201, 1202, 1203, 1260)
     ]
-    _, test = habit_scores(of_records("minutes", logs, 20 / 24))
+    _, test = zscores_per_user(of_records("minutes", logs, 20 / 24))
     assert test[0] < test[1] < test[2] and test[3] == test[0]

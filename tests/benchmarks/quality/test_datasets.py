@@ -1,4 +1,4 @@
-"""Labelled NDJSON is read as it is meant, and refused by name when it is none."""
+"""Labelled NDJSON is read, and other files are rejected with their name."""
 
 import gzip
 import json
@@ -24,21 +24,21 @@ def written(path: Path, lines: list[str]) -> Path:
     return path
 
 
-def test_logs_are_put_in_time_order_before_they_are_split() -> None:
+def test_logs_are_sorted_by_time_before_they_are_split() -> None:
     data = of_records("x", [log(9, 1), log(1), log(5), log(3), log(7)], 0.4)
     assert (np.diff(data.columns.time) > 0).all()
     assert data.cut == 2 and data.label.tolist() == [0, 0, 0, 0, 1]
     assert len(data.training) == 2 and len(data.test) == 3
 
 
-def test_unlabelled_logs_stay_and_are_not_known() -> None:
+def test_unlabelled_logs_are_kept_and_marked() -> None:
     data = of_records("x", [log(1), log(2), log(3, None), log(4, 1)], 0.5)
     assert len(data.test) == 2 and data.known.tolist() == [False, True]
 
 
 def test_an_entity_is_the_actor_else_the_user_else_the_address() -> None:
     logs = [
-        log(1, actor="thief", user_id="u", ip_address="192.0.2.1"),
+        log(1, actor="attacker", user_id="u", ip_address="192.0.2.1"),
         log(2, user_id="u", ip_address="192.0.2.1"),
         log(3, user_id="u", ip_address="192.0.2.2"),
         log(4, ip_address="192.0.2.1"),
@@ -47,7 +47,7 @@ def test_an_entity_is_the_actor_else_the_user_else_the_address() -> None:
     assert of_records("x", logs, 0.4).entity.tolist() == [0, 1, 1, 2, 2]
 
 
-def test_unknown_sizes_and_latencies_are_unknown_to_everybody() -> None:
+def test_unknown_sizes_and_latencies_are_unknown_to_all_contenders() -> None:
     data = of_records("x", [log(1, response_size=-1, response_time=None), log(2)], 0.5)
     assert np.isnan(data.columns.response_size).all()
     assert np.isnan(data.columns.response_time).all()
@@ -79,12 +79,12 @@ def test_a_simulated_file_is_the_simulated_traffic(
         ([json.dumps(log(k, ip_address="nowhere")) for k in (1, 2, 3)], "nowhere"),
     ],
 )
-def test_a_file_that_is_no_labelled_ndjson_is_refused_by_name(
+def test_a_file_that_is_not_labelled_ndjson_is_rejected_with_its_name(
     tmp_path: Path, lines: list[str], fault: str
 ) -> None:
-    with pytest.raises(UnreadableData, match=fault) as refusal:
-        read_ndjson(written(tmp_path / "odd.ndjson", lines), 0.5)
-    assert "odd.ndjson" in str(refusal.value)
+    with pytest.raises(UnreadableData, match=fault) as error:
+        read_ndjson(written(tmp_path / "invalid.ndjson", lines), 0.5)
+    assert "invalid.ndjson" in str(error.value)
 
 
 def test_a_gzipped_file_is_read_too(tmp_path: Path) -> None:
