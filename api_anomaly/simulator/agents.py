@@ -109,8 +109,8 @@ KINDS: tuple[str, ...] = tuple(PROGRAMS)
 VERSIONS = 6
 _ROWS: tuple[Program, ...] = tuple(program for kind in KINDS for program in PROGRAMS[kind])
 _FIRST: dict[str, int] = {
-    kind: sum(len(PROGRAMS[earlier]) for earlier in KINDS[:place])
-    for place, kind in enumerate(KINDS)
+    kind: sum(len(PROGRAMS[earlier]) for earlier in KINDS[:index])
+    for index, kind in enumerate(KINDS)
 }
 _DAYS = np.array([program.days for program in _ROWS])
 
@@ -138,5 +138,5 @@ def agents_at(
     elapsed   float64 (n,)  seconds since the simulation began
     """
     version = np.floor(elapsed / DAY / _DAYS[programs] + 1 - lag).astype(np.int64)
-    places: npt.NDArray[np.int64] = programs * VERSIONS + np.clip(version, 0, VERSIONS - 1)
-    return places
+    indices: npt.NDArray[np.int64] = programs * VERSIONS + np.clip(version, 0, VERSIONS - 1)
+    return indices

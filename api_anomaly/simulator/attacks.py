@@ -7,25 +7,25 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Attack:
-    """How attackers of a family go about it.
+    """What attackers of a family do.
 
-    meaning    what they are after
+    meaning    one line for readers
     requests   least and most requests of an attacker
     pace       median seconds between two requests; the gaps are lognormal with sigma ``spread``
     targets    endpoints and weights
     account    none (no user) | member (a customer's own account, or one made for the attack) |
                staff (an employee's own) | key (a machine client's) | roles: stolen from one of them
-    networks   kinds of network that their addresses lie in; those who use an account of their own
-               do so mostly from its owner's place and device
-    addresses  least and most addresses; up to five are used one after the other, more at random
+    networks   kinds of network of their addresses; owners of the account mostly use their own
+               address and device
+    addresses  least and most addresses; up to five are used in turn, more at random
     agents     kinds of program, one is chosen for each address
     cover      share of requests that are like an ordinary person's of the same role
     rests      share of requests after which they rest, rest: median seconds of that
-    items      usual (the account's own things) | walk (numbers in their order) | anywhere
-    statuses   answers and weights on the targets; 0 = the server decides as for anybody
-    heavy      least and most of how much more than usual a request asks for
+    items      own (the account's own) | walk (numbers in order) | anywhere
+    statuses   status codes and weights on the targets; 0 = the server decides as for other clients
+    size_factor  least and most size of a request and its response, relative to the median
     night      only in the attacked person's night, resting by day
-    opening    first requests and their answers
+    opening    first requests and their status codes
     """
 
     meaning: str
@@ -40,16 +40,16 @@ class Attack:
     cover: float = 0.2
     rests: float = 0.02
     rest: float = 600.0
-    items: str = "usual"
+    items: str = "own"
     statuses: str = "0 1"
-    heavy: tuple[float, float] = (1.0, 1.0)
+    size_factor: tuple[float, float] = (1.0, 1.0)
     night: bool = False
     opening: str = ""
 
 
 ATTACKS: dict[str, Attack] = {
-    "stuffing_concentrated": Attack(
-        meaning="tries leaked passwords of many people from one address",
+    "credential_stuffing": Attack(
+        meaning="tries leaked passwords of many people from one address (OAT-008)",
         requests=(80, 180),
         pace=4.0,
         spread=0.8,
@@ -58,8 +58,8 @@ ATTACKS: dict[str, Attack] = {
         statuses="401 0.96, 200 0.03, 429 0.01",
         agents=("browser", "script"),
     ),
-    "stuffing_spread": Attack(
-        meaning="the same from a hundred addresses, few tries from each",
+    "distributed_stuffing": Attack(
+        meaning="the same from a hundred addresses, few tries from each (OAT-008)",
         requests=(90, 200),
         pace=25.0,
         spread=1.0,
@@ -97,7 +97,7 @@ ATTACKS: dict[str, Attack] = {
         statuses="0 0.80, 404 0.17, 403 0.03",
     ),
     "token_theft": Attack(
-        meaning="uses somebody's session from elsewhere, and looks around",
+        meaning="uses another person's session from another network, and explores",
         requests=(40, 110),
         pace=9.0,
         spread=1.1,
@@ -108,8 +108,8 @@ ATTACKS: dict[str, Attack] = {
         cover=0.3,
         statuses="0 0.95, 401 0.03, 403 0.02",
     ),
-    "slow_exfiltration": Attack(
-        meaning="carries data away, a little every few minutes for days",
+    "bulk_exfiltration": Attack(
+        meaning="downloads data, a little every few minutes for days",
         requests=(50, 110),
         pace=700.0,
         spread=0.8,
@@ -118,11 +118,11 @@ ATTACKS: dict[str, Attack] = {
         addresses=(1, 2),
         cover=0.4,
         rest=5400.0,
-        heavy=(1.0, 2.0),
+        size_factor=(1.0, 2.0),
         items="anywhere",
     ),
     "scraping": Attack(
-        meaning="copies the catalogue at the pace of a person who never tires",
+        meaning="copies the catalogue at the pace of a person, without a pause (OAT-011)",
         requests=(110, 240),
         pace=6.0,
         spread=0.6,
@@ -159,18 +159,18 @@ ATTACKS: dict[str, Attack] = {
         statuses="0 0.86, 401 0.06, 403 0.04, 400 0.04",
     ),
     "expensive_queries": Attack(
-        meaning="asks for what costs the server most",
+        meaning="requests what costs the server most (OAT-015)",
         requests=(40, 110),
         pace=18.0,
         spread=0.7,
         targets="search.advanced 4, reports.sales 3, reports.run 1, graphql 3, orders.list 1",
         account="member",
         cover=0.25,
-        heavy=(2.0, 7.0),
+        size_factor=(2.0, 7.0),
         items="anywhere",
         statuses="0 0.94, 429 0.03, 503 0.03",
     ),
-    "insider_off_hours": Attack(
+    "off_hours_insider": Attack(
         meaning="an employee looks at people's data at night, with every right to see it",
         requests=(50, 120),
         pace=14.0,
@@ -182,8 +182,8 @@ ATTACKS: dict[str, Attack] = {
         items="anywhere",
         night=True,
     ),
-    "shared_key": Attack(
-        meaning="a machine client's key in foreign hands",
+    "key_sharing": Attack(
+        meaning="uses a stolen key of a machine client",
         requests=(60, 150),
         pace=6.0,
         spread=1.0,
@@ -198,7 +198,7 @@ ATTACKS: dict[str, Attack] = {
         statuses="0 0.92, 404 0.05, 403 0.03",
     ),
     "account_takeover": Attack(
-        meaning="logs in as somebody, shuts them out and buys",
+        meaning="logs in as another person, locks it out and buys",
         requests=(18, 45),
         pace=11.0,
         spread=0.8,

@@ -1,4 +1,4 @@
-"""Attackers at work: one actor for each attack of a family, as its row in ``attacks`` says."""
+"""The requests of attackers: one actor for each attack, according to the row of its family."""
 
 from __future__ import annotations
 
@@ -10,18 +10,20 @@ from api_anomaly.simulator.agents import agents_at, choose_programs
 from api_anomaly.simulator.attacks import ATTACKS, Attack
 from api_anomaly.simulator.catalogue import ENDPOINTS, INDEX, ITEMS
 from api_anomaly.simulator.chains import chain_of, walk
-from api_anomaly.simulator.events import NOBODY, Events, Floats, Ints, World, choose_items, join
+from api_anomaly.simulator.events import ABSENT, Events, Floats, Ints, World, choose_items, join
 from api_anomaly.simulator.people import HOUR, ROLES, People, account_name
 from api_anomaly.simulator.scenario import DAY
 from api_anomaly.simulator.sessions import LOYALTY
 
 MEMBERS_OF_LONG_STANDING = 0.5
-FROM_THE_OWNERS_PLACE = 0.7
+FROM_THE_OWNERS_ADDRESS = 0.7
 KEYS = ("partner", "poller", "etl")
 
 
-class Cast(NamedTuple):
-    """Who an attacker appears as: user, role, and person (NOBODY when it is not one's account)."""
+class Account(NamedTuple):
+    """The account that an attacker uses: user, role, its person (or ABSENT), and whether the
+    attacker owns it.
+    """
 
     user: int
     role: str
@@ -30,7 +32,7 @@ class Cast(NamedTuple):
 
 
 class Origin(NamedTuple):
-    """Where an attacker's requests come from, one entry per address: address, program, lag."""
+    """The addresses of an attacker: address, program and update lag of each."""
 
     address: Ints
     program: Ints
@@ -66,58 +68,57 @@ def _campaign(
     part: tuple[float, float],
 ) -> Events:
     """All requests of one attacker, within its part of the scenario."""
-    rng, attack = world.rng(f"{family} {number}"), ATTACKS[family]
-    cast = _cast(world, people, keys, attack, rng)
-    origin = _origin(world, people, cast, attack, rng)
-    actor = world.add_actor(f"{family}-{number}", cast.role, family)
+    rng, attack = world.rng(family, number), ATTACKS[family]
+    account = _choose_account(world, people, keys, attack, rng)
+    origin = _origin(world, people, account, attack, rng)
+    actor = world.add_actor(f"{family}-{number}", account.role, family)
     count = int(rng.integers(attack.requests[0], attack.requests[1] + 1))
-    time = _times(world, people, cast, attack, count, part, rng)
-    opening = _opening(attack, cast)
-    endpoint, covered = _endpoints(people, cast, attack, count, opening, rng)
-    place = _address_of_each(len(origin.address), count, rng)
+    time = _times(world, people, account, attack, count, part, rng)
+    opening = _opening(attack, account)
+    endpoint, covered = _endpoints(people, account, attack, count, opening, rng)
+    index = _address_of_each(len(origin.address), count, rng)
     elapsed = time - world.scenario.first
     events = Events.of(
         time,
         actor=actor,
-        user=cast.user,
-        address=origin.address[place],
-        agent=agents_at(origin.program[place], origin.lag[place], elapsed),
+        user=account.user,
+        address=origin.address[index],
+        agent=agents_at(origin.program[index], origin.lag[index], elapsed),
         endpoint=endpoint,
-        item=_items(attack, cast, actor, endpoint, covered, time, rng),
+        item=_items(attack, account, actor, endpoint, covered, time, rng),
         status=_statuses(attack, covered, opening, rng),
-        heavy=np.where(covered, 1.0, rng.uniform(*attack.heavy, count)),
+        size_factor=np.where(covered, 1.0, rng.uniform(*attack.size_factor, count)),
     )
     return events.take(time < part[1])
 
 
-def _cast(
+def _choose_account(
     world: World,
     people: People,
     keys: dict[str, Ints],
     attack: Attack,
     rng: np.random.Generator,
-) -> Cast:
-    """The account that the attacker uses."""
+) -> Account:
     if attack.account == "none":
-        return Cast(NOBODY, "visitor", NOBODY, False)
+        return Account(ABSENT, "visitor", ABSENT, False)
     if attack.account == "key":
-        return Cast(int(rng.choice(keys[str(rng.choice(KEYS))])), "developer", NOBODY, False)
+        return Account(int(rng.choice(keys[str(rng.choice(KEYS))])), "developer", ABSENT, False)
     if attack.account == "member" and rng.random() > MEMBERS_OF_LONG_STANDING:
         name = account_name(700_000 + len(world.users))
-        return Cast(world.add_user(name), "customer", NOBODY, False)
+        return Account(world.add_user(name), "customer", ABSENT, False)
     own = {"member": ("customer", "power"), "staff": ("support", "admin", "analyst")}
     roles = own.get(attack.account) or tuple(attack.account.split())
     person = int(rng.choice(people.of_roles(*roles)))
     role = list(ROLES)[int(people.role[person])]
-    return Cast(int(people.user[person]), role, person, attack.account in own)
+    return Account(int(people.user[person]), role, person, attack.account in own)
 
 
 def _origin(
-    world: World, people: People, cast: Cast, attack: Attack, rng: np.random.Generator
+    world: World, people: People, account: Account, attack: Attack, rng: np.random.Generator
 ) -> Origin:
-    """The attacker's addresses and devices; those with a right to the account often use its own."""
-    if cast.owner and (attack.night or rng.random() < FROM_THE_OWNERS_PLACE):
-        person = cast.person
+    """The attacker's addresses and devices; owners of the account often use their own."""
+    if account.owner and (attack.night or rng.random() < FROM_THE_OWNERS_ADDRESS):
+        person = account.person
         return Origin(
             people.home[person, -1:], people.desktop[person, None], people.lag[person, None]
         )
@@ -141,20 +142,20 @@ def _address_of_each(addresses: int, count: int, rng: np.random.Generator) -> In
 def _times(
     world: World,
     people: People,
-    cast: Cast,
+    account: Account,
     attack: Attack,
     count: int,
     part: tuple[float, float],
     rng: np.random.Generator,
 ) -> Floats:
-    """float64 (count,): when the requests are sent; those that would end too late begin early."""
+    """float64 (count,): send times; an attack that would end after the part begins earlier."""
     gaps = rng.lognormal(np.log(attack.pace), attack.spread, count)
     resting = rng.random(count) < attack.rests
     rest = rng.lognormal(np.log(attack.rest), 0.5, count)
     begin, end = part
     if attack.night:
         night = begin + rng.integers(0, max(1, int((end - begin) / DAY) - 1)) * DAY
-        local = rng.uniform(22.5, 26.0) - float(people.zone[cast.person])
+        local = rng.uniform(22.5, 26.0) - float(people.zone[account.person])
         resting[0] = False
         rest = rng.normal(DAY, 1200.0, count)
         return night + (local % 24) * HOUR + np.cumsum(gaps + resting * rest)
@@ -163,10 +164,10 @@ def _times(
     return begin + rng.uniform(0.02, 0.95) * max(slack, 2 * HOUR) + np.cumsum(gaps)
 
 
-def _opening(attack: Attack, cast: Cast) -> list[tuple[int, int]]:
-    """Endpoint and answer of the first requests; an account made for the attack is registered."""
+def _opening(attack: Attack, account: Account) -> list[tuple[int, int]]:
+    """Endpoint and status of the first requests; an account made for the attack is registered."""
     script = attack.opening
-    if attack.account == "member" and cast.person == NOBODY:
+    if attack.account == "member" and account.person == ABSENT:
         script = "home 200, auth.register 201, auth.mfa 200, auth.login 200, me.get 200"
     steps = [step.split() for step in script.split(",") if step]
     return [(INDEX[name], int(status)) for name, status in steps]
@@ -174,24 +175,24 @@ def _opening(attack: Attack, cast: Cast) -> list[tuple[int, int]]:
 
 def _endpoints(
     people: People,
-    cast: Cast,
+    account: Account,
     attack: Attack,
     count: int,
     opening: list[tuple[int, int]],
     rng: np.random.Generator,
 ) -> tuple[Ints, np.typing.NDArray[np.bool_]]:
-    """int64 (count,) endpoints, bool (count,) those that only look like an ordinary person's."""
+    """int64 (count,) endpoints, bool (count,) those that imitate an ordinary person."""
     pairs = [target.split() for target in attack.targets.split(",")]
     weights = np.array([float(weight) for _, weight in pairs])
     drawn = rng.choice(len(pairs), count, p=weights / weights.sum())
     endpoint = np.array([INDEX[name] for name, _ in pairs])[drawn]
     covered = rng.random(count) < attack.cover
     favourites = np.array([[INDEX["products.get"]]])
-    if cast.person != NOBODY:
-        favourites = people.favourites[cast.person][None, :]
-    steps = walk(chain_of(cast.role), np.array([count]), favourites, LOYALTY, rng)[0]
+    if account.person != ABSENT:
+        favourites = people.favourites[account.person][None, :]
+    steps = walk(chain_of(account.role), np.array([count]), favourites, LOYALTY, rng)[0]
     endpoint = np.where(covered, steps, endpoint)
-    endpoint[: len(opening)] = [place for place, _ in opening]
+    endpoint[: len(opening)] = [index for index, _ in opening]
     covered[: len(opening)] = True
     return endpoint, covered
 
@@ -202,34 +203,34 @@ def _statuses(
     opening: list[tuple[int, int]],
     rng: np.random.Generator,
 ) -> Ints:
-    """int64 (count,): the answers that the scene demands, 0 where the server decides."""
+    """int64 (count,): given status codes, 0 where the server decides."""
     pairs = [status.split() for status in attack.statuses.split(",")]
     weights = np.array([float(weight) for _, weight in pairs])
     drawn = rng.choice(len(pairs), len(covered), p=weights / weights.sum())
     status = np.where(covered, 0, np.array([int(code) for code, _ in pairs])[drawn])
-    status[: len(opening)] = [answer for _, answer in opening]
+    status[: len(opening)] = [code for _, code in opening]
     return status
 
 
 def _items(
     attack: Attack,
-    cast: Cast,
+    account: Account,
     actor: int,
     endpoint: Ints,
     covered: np.typing.NDArray[np.bool_],
     time: Floats,
     rng: np.random.Generator,
 ) -> Ints:
-    """int64 (count,): the numbers in the paths; cover asks for what is the account's own."""
-    owner = np.full(len(endpoint), cast.user if cast.user != NOBODY else actor)
-    items = choose_items(endpoint, owner, ~covered & (attack.items != "usual"), time, rng)
-    if attack.items == "usual":
+    """int64 (count,): numbers in the paths; covered requests use the account's own items."""
+    owner = np.full(len(endpoint), account.user if account.user != ABSENT else actor)
+    items = choose_items(endpoint, owner, ~covered & (attack.items != "own"), time, rng)
+    if attack.items == "own":
         return items
     order = np.cumsum(rng.geometric(0.8, len(endpoint)))
     offset = rng.random()
     for kind, (_, first, many) in ITEMS.items():
-        place = [INDEX[e.name] for e in ENDPOINTS if e.item == kind]
-        rows = np.flatnonzero(np.isin(endpoint, place) & ~covered)
+        index = [INDEX[e.name] for e in ENDPOINTS if e.item == kind]
+        rows = np.flatnonzero(np.isin(endpoint, index) & ~covered)
         if kind in ("since", "path"):
             continue
         ordered = (int(offset * many) + order[rows]) % many
@@ -238,11 +239,6 @@ def _items(
     return items
 
 
-def no_events() -> Events:
-    """Events of nobody, to join with."""
-    return Events.of(np.zeros(0), 0, 0, 0, 0, 0)
-
-
 def join_campaigns(campaigns: list[Events]) -> Events:
-    """All attackers' requests together; none is fine."""
-    return join([no_events(), *campaigns])
+    """All attackers' requests together; the list may be empty."""
+    return join([Events.of(np.zeros(0), 0, 0, 0, 0, 0), *campaigns])

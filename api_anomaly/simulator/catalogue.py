@@ -6,14 +6,14 @@ from typing import NamedTuple
 
 
 class Endpoint(NamedTuple):
-    """One operation of the API, as its server behaves when nothing is wrong.
+    """One operation of the API, without load and failures.
 
     before, item, after   the path: its text, a kind of number ("" for none), the rest
     latency       median seconds; spread is the sigma of its lognormal
     request_size  median bytes of the body (0: no body)
     response_size median bytes; size_spread is the sigma of its lognormal
-    success       status code when all went well
-    refusals      status codes of ordinary client errors, refusal_rate their share
+    success       status code of a successful request
+    client_errors  status codes of ordinary client errors, client_error_rate their share
     """
 
     name: str
@@ -27,12 +27,12 @@ class Endpoint(NamedTuple):
     response_size: int
     size_spread: float
     success: int
-    refusal_rate: float
-    refusals: tuple[int, ...]
+    client_error_rate: float
+    client_errors: tuple[int, ...]
 
 
 class Item(NamedTuple):
-    """A kind of number in paths: who may ask for which.
+    """A kind of number in paths, and how callers choose it.
 
     choice  own (a few per user) | popular (small numbers more often) | any
     """
@@ -61,7 +61,7 @@ ITEMS: dict[str, Item] = {
 }
 
 # name, method, path (~ is /api/v1, braces hold a kind of number), latency and its spread, request
-# size, response size and its spread, success, refusal rate, refusals
+# size, response size and its spread, success, refusal rate, client_errors
 _TABLE = """
 auth.login       POST   ~/auth/login                   .19  .3  140    900     .1  200 .004 400
 auth.refresh     POST   ~/auth/refresh                 .045 .3  320    860     .08 200 .004 400
@@ -145,8 +145,10 @@ unknown          GET    /{path}                        .006 .5  0      190     .
 
 def _endpoint(line: str) -> Endpoint:
     """One row of the table."""
-    name, method, path, *numbers, refusals = line.split()
-    latency, spread, request, response, size_spread, success, refusal_rate = map(float, numbers)
+    name, method, path, *numbers, client_errors = line.split()
+    latency, spread, request, response, size_spread, success, client_error_rate = map(
+        float, numbers
+    )
     before, _, rest = path.replace("~", "/api/v1").partition("{")
     item, _, after = rest.partition("}")
     return Endpoint(
@@ -161,14 +163,14 @@ def _endpoint(line: str) -> Endpoint:
         int(response),
         size_spread,
         int(success),
-        refusal_rate,
-        tuple(int(code) for code in refusals.split(",")),
+        client_error_rate,
+        tuple(int(code) for code in client_errors.split(",")),
     )
 
 
 ENDPOINTS: tuple[Endpoint, ...] = tuple(map(_endpoint, _TABLE.strip().splitlines()))
 
-INDEX: dict[str, int] = {endpoint.name: place for place, endpoint in enumerate(ENDPOINTS)}
+INDEX: dict[str, int] = {endpoint.name: index for index, endpoint in enumerate(ENDPOINTS)}
 
 # Words of searches.
 WORDS: tuple[str, ...] = tuple(
@@ -178,7 +180,7 @@ WORDS: tuple[str, ...] = tuple(
     for mark in ("+", "%20", "-")
 )[:120]
 
-# Paths that this API does not serve: old links, guesses, and what scanners of all sides ask for.
+# Paths that this API does not serve: old links, guesses, and what scanners request.
 PATHS: tuple[str, ...] = tuple("""
 favicon.ico apple-touch-icon.png blog shop products index.html index.php login admin
 administrator wp-login.php wp-admin xmlrpc.php .env .git/config .git/HEAD .aws/credentials

@@ -38,7 +38,7 @@ def _parser() -> argparse.ArgumentParser:
     presets = "\n".join(f"  {name:<12}{meaning}" for name, (meaning, _) in PRESETS.items())
     parser = argparse.ArgumentParser(
         prog="simulate",
-        description="Simulated traffic of a REST API, with the truth about each log by actor.",
+        description="Simulated traffic of a REST API, with labels by actor.",
         epilog=f"presets:\n{presets}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -70,18 +70,18 @@ def _run(scenario: Scenario, out: Path, labels: bool) -> int:
 
     begin = perf_counter()
 
-    def tell(what: str) -> None:
+    def report(what: str) -> None:
         print(f"{perf_counter() - begin:6.1f} s  {what}", file=sys.stderr)
 
-    traffic = simulate(scenario, tell)
-    tell(f"writing {len(traffic):,} logs")
+    traffic = simulate(scenario, report)
+    report(f"writing {len(traffic):,} logs")
     try:
         size = write_logs(traffic, out, labels)
     except OSError as error:
         print(f"simulate: cannot write {out}: {error.strerror}", file=sys.stderr)
         return 1
-    tell("done")
+    report("done")
     print(summary(traffic))
-    with_truth = "with labels" if labels else "without labels"
-    print(f"\nwrote {len(traffic):,} logs {with_truth} to {out} ({size:,} bytes)")
+    with_labels = "with labels" if labels else "without labels"
+    print(f"\nwrote {len(traffic):,} logs {with_labels} to {out} ({size:,} bytes)")
     return 0

@@ -1,4 +1,4 @@
-"""Requests before they are answered, as columns; and the pools that the columns point into."""
+"""Requests before the server responds, as columns, and the lists that the columns refer to."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Floats: TypeAlias = npt.NDArray[np.float64]
 Ints: TypeAlias = npt.NDArray[np.int64]
 Flags: TypeAlias = npt.NDArray[np.bool_]
 
-# Benign behaviour that static rules ban, each marked in its logs; "" is ordinary behaviour.
+# Benign behaviour on which static rules fire, each marked in its logs; "" is ordinary behaviour.
 CASES: dict[str, str] = {
     "": "ordinary",
     "sync_client": "a client that pushes and pulls a whole stock within a minute or two",
@@ -33,14 +33,30 @@ CASES: dict[str, str] = {
     "retry_storm": "a program that repeats a refused request far too eagerly",
     "own_scanner": "the company's own vulnerability scanner",
 }
-CASE: dict[str, int] = {name: place for place, name in enumerate(CASES)}
+CASE: dict[str, int] = {name: index for index, name in enumerate(CASES)}
 
-NOBODY = -1
+ABSENT = -1  # no user, no person, or no item
 SERVER_DECIDES = 0
+
+# CRC-32 of the former name of a renamed random stream, so that a scenario keeps its logs.
+RENAMED_STREAMS: dict[str, int] = {
+    "credential_stuffing": 2155050499,
+    "distributed_stuffing": 2423493059,
+    "bulk_exfiltration": 2576016244,
+    "off_hours_insider": 2884070141,
+    "key_sharing": 2899129949,
+    "server state": 1288754030,
+    "responses": 1355859462,
+    "responses to attackers": 2921428960,
+    "crawlers": 230844145,
+    "anonymous visits": 835454906,
+    "forgotten passwords": 213440974,
+    "broken links": 1992774777,
+}
 
 
 class Actor(NamedTuple):
-    """Whoever sends requests, as the truth knows them: id, role, and attack family or None."""
+    """A sender of requests: id, role, and attack family or None."""
 
     id: str
     role: str
@@ -52,15 +68,15 @@ class Events:
     """n requests, in any order.
 
     time      float64  Unix seconds
-    actor     int64    place in World.actors
-    user      int64    place in World.users, NOBODY = no user
-    address   int64    place in World.book.texts
-    agent     int64    place in AGENTS, NOBODY = unknown
-    endpoint  int64    place in ENDPOINTS
+    actor     int64    index in World.actors
+    user      int64    index in World.users, ABSENT = no user
+    address   int64    index in World.book.texts
+    agent     int64    index in AGENTS, ABSENT = unknown
+    endpoint  int64    index in ENDPOINTS
     item      int64    the number in the path, where the endpoint has one
-    status    int64    SERVER_DECIDES, or the answer as the scene demands it
-    heavy     float64  how much more than usual is asked for (1 = as usual)
-    case      int64    place in CASES: the benign hard case that it belongs to, 0 = none
+    status    int64    SERVER_DECIDES, or a given status code
+    size_factor  float64  size of the request and response relative to the median
+    case      int64    index in CASES: the benign hard case that it belongs to, 0 = none
     """
 
     time: Floats
@@ -71,7 +87,7 @@ class Events:
     endpoint: Ints
     item: Ints
     status: Ints
-    heavy: Floats
+    size_factor: Floats
     case: Ints
 
     def __len__(self) -> int:
@@ -88,10 +104,10 @@ class Events:
         endpoint: Ints | int,
         item: Ints | int = 0,
         status: Ints | int = SERVER_DECIDES,
-        heavy: Floats | float = 1.0,
+        size_factor: Floats | float = 1.0,
         case: Ints | int = 0,
     ) -> Events:
-        """Columns of one length out of arrays and single values."""
+        """Columns of equal length from arrays and single values."""
         whole = (actor, user, address, agent, endpoint, item, status)
         spread = [np.broadcast_to(np.asarray(value, np.int64), time.shape) for value in whole]
         return cls(
@@ -103,7 +119,7 @@ class Events:
             spread[4],
             spread[5],
             spread[6],
-            np.broadcast_to(np.asarray(heavy, np.float64), time.shape),
+            np.broadcast_to(np.asarray(size_factor, np.float64), time.shape),
             np.broadcast_to(np.asarray(case, np.int64), time.shape),
         )
 
@@ -113,13 +129,13 @@ class Events:
 
 
 def join(parts: Sequence[Events]) -> Events:
-    """All parts, one after the other; at least one."""
+    """Concatenate at least one part."""
     names = [field.name for field in fields(Events)]
     return Events(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
 
 class World:
-    """The scenario, and everybody and every address that its events speak of."""
+    """The scenario, and the users, actors and addresses to which its events refer."""
 
     def __init__(self, scenario: Scenario) -> None:
         self.scenario = scenario
@@ -127,28 +143,31 @@ class World:
         self.users: list[str] = []
         self.actors: list[Actor] = []
 
-    def rng(self, scene: str) -> np.random.Generator:
-        """A stream of random numbers for one scene, so that no scene disturbs another."""
-        return np.random.default_rng([self.scenario.seed, zlib.crc32(scene.encode())])
+    def rng(self, name: str, number: int | None = None) -> np.random.Generator:
+        """The random stream of one part of the simulation, independent of all other parts."""
+        key = RENAMED_STREAMS.get(name, zlib.crc32(name.encode()))
+        if number is not None:
+            key = zlib.crc32(f" {number}".encode(), key)
+        return np.random.default_rng([self.scenario.seed, key])
 
     def add_user(self, user: str) -> int:
-        """The place of a new user."""
+        """Add a user and return its index."""
         self.users.append(user)
         return len(self.users) - 1
 
     def add_actor(self, name: str, role: str, attack: str | None = None) -> int:
-        """The place of a new actor."""
+        """Add an actor and return its index."""
         self.actors.append(Actor(name, role, attack))
         return len(self.actors) - 1
 
     def add_actors(self, prefix: str, count: int, role: str) -> Ints:
-        """int64 (count,): the places of new benign actors, numbered within their prefix."""
-        places = [self.add_actor(f"{prefix}-{number}", role) for number in range(1, count + 1)]
-        return np.array(places, dtype=np.int64)
+        """int64 (count,): indices of new benign actors, numbered within their prefix."""
+        indices = [self.add_actor(f"{prefix}-{number}", role) for number in range(1, count + 1)]
+        return np.array(indices, dtype=np.int64)
 
 
 _KINDS = tuple(ITEMS)
-_KIND_OF = np.array([_KINDS.index(e.item) if e.item else NOBODY for e in ENDPOINTS])
+_KIND_OF = np.array([_KINDS.index(e.item) if e.item else ABSENT for e in ENDPOINTS])
 
 
 def choose_items(
@@ -165,10 +184,10 @@ def choose_items(
     free = rng.random(shape)
     items = np.zeros(shape, dtype=np.int64)
     everything = np.broadcast_to(np.asarray(everything), shape)
-    for place, kind in enumerate(_KINDS):
-        rows = np.flatnonzero(_KIND_OF[endpoint] == place)
+    for index, kind in enumerate(_KINDS):
+        rows = np.flatnonzero(_KIND_OF[endpoint] == index)
         choice, first, many = ITEMS[kind]
-        number = owner[rows] * 7_919 + place * 104_729
+        number = owner[rows] * 7_919 + index * 104_729
         if kind != "self":
             number = number + theirs[rows] * 15_485_863
         anywhere = (free[rows] * many).astype(np.int64)

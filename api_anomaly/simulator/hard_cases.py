@@ -1,7 +1,7 @@
-"""Benign behaviour that static rules ban, as far as it is staged and not simply somebody's nature.
+"""Benign behaviour on which static rules fire, where it is an event of its own.
 
-Sync and polling clients and the nightly job are services, travellers are people, a deploy is the
-server's doing; the others are here. ``events.CASES`` names them all.
+Sync and polling clients and the nightly job are services, travellers are people, deploys belong to
+the server; the others are here. ``events.CASES`` names them all.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from api_anomaly.simulator.agents import agents_at, choose_programs
 from api_anomaly.simulator.catalogue import INDEX
 from api_anomaly.simulator.events import (
     CASE,
-    NOBODY,
+    ABSENT,
     Events,
     Floats,
     Ints,
@@ -23,7 +23,7 @@ from api_anomaly.simulator.events import (
 from api_anomaly.simulator.people import HOUR, People
 from api_anomaly.simulator.scenario import DAY
 from api_anomaly.simulator.sessions import Visits
-from api_anomaly.simulator.visitors import lookers, strangers_addresses
+from api_anomaly.simulator.visitors import anonymous_visits, visitor_addresses
 
 # Of each, a day for each user of the scenario.
 GALLERIES, STORMS = 0.006, 0.004
@@ -33,7 +33,6 @@ STORM_STATUSES = (429, 503, 409, 401, 429)
 
 
 def hard_case_events(world: World, people: People, visits: Visits) -> Events:
-    """All staged hard cases."""
     return join(
         [
             _galleries(world, people, visits),
@@ -47,41 +46,41 @@ def hard_case_events(world: World, people: People, visits: Visits) -> Events:
 
 
 def _galleries(world: World, people: People, visits: Visits) -> Events:
-    """Bursts of thumbnails in the midst of some visits."""
+    """Bursts of thumbnails in the middle of some visits."""
     rng = world.rng("galleries")
     rows = _some_visits(world, visits, GALLERIES, rng)
     sizes = rng.integers(75, 130, len(rows))
-    who = np.repeat(np.arange(len(rows)), sizes)
-    time = visits.start[rows][who] + 20 + rng.uniform(0, 15, len(who))
+    row = np.repeat(np.arange(len(rows)), sizes)
+    time = visits.start[rows][row] + 20 + rng.uniform(0, 15, len(row))
     first = rng.integers(0, 11_000, len(rows))
-    item = first[who] + np.arange(len(who)) % 140
+    item = first[row] + np.arange(len(row)) % 140
     return _in_visit(
-        world, people, visits, rows[who], time, INDEX["media.thumb"], item, 0, "thumbnail_burst"
+        world, people, visits, rows[row], time, INDEX["media.thumb"], item, 0, "thumbnail_burst"
     )
 
 
 def _storms(world: World, people: People, visits: Visits) -> Events:
-    """One request, repeated again and again until it is answered as hoped."""
+    """One request, repeated again and again until it succeeds."""
     rng = world.rng("storms")
     rows = _some_visits(world, visits, STORMS, rng)
     sizes = rng.integers(10, 40, len(rows))
-    who = np.repeat(np.arange(len(rows)), sizes)
+    row = np.repeat(np.arange(len(rows)), sizes)
     pause = rng.uniform(0.4, 2.0, len(rows))
-    place = np.arange(len(who)) - (np.cumsum(sizes) - sizes)[who]
-    time = visits.start[rows][who] + 8 + place * pause[who] + rng.uniform(0, 0.2, len(who))
+    position = np.arange(len(row)) - (np.cumsum(sizes) - sizes)[row]
+    time = visits.start[rows][row] + 8 + position * pause[row] + rng.uniform(0, 0.2, len(row))
     endpoint = np.array([INDEX[name] for name in STORM_CALLS])[rng.integers(0, 6, len(rows))]
     status = np.array(STORM_STATUSES)[rng.integers(0, 5, len(rows))]
     owner = people.user[visits.person[rows]]
     item = choose_items(endpoint, owner, False, visits.start[rows], rng)
-    last = place == sizes[who] - 1
-    answers = np.where(last, 0, status[who])
+    last = position == sizes[row] - 1
+    codes = np.where(last, 0, status[row])
     return _in_visit(
-        world, people, visits, rows[who], time, endpoint[who], item[who], answers, "retry_storm"
+        world, people, visits, rows[row], time, endpoint[row], item[row], codes, "retry_storm"
     )
 
 
 def _some_visits(world: World, visits: Visits, per_day: float, rng: np.random.Generator) -> Ints:
-    """int64 (k,): visits in which something is staged, spread over the whole scenario."""
+    """int64 (k,): visits for hard cases, spread over the whole scenario."""
     count = max(3, rng.poisson(per_day * world.scenario.users * world.scenario.days))
     return rng.choice(np.flatnonzero(visits.case == 0), count, replace=False)
 
@@ -121,8 +120,8 @@ def _office_mornings(world: World, people: People) -> Events:
     days = np.arange(scenario.days)
     workdays = days[(int(scenario.first // DAY) + days + 3) % 7 < 5]
     present = rng.random((len(workdays), len(staff))) < 0.6
-    day, place = np.nonzero(present)
-    person = staff[place]
+    day, member = np.nonzero(present)
+    person = staff[member]
     begin = scenario.first + workdays * DAY + rng.normal(7.6, 0.2, len(workdays)) * HOUR
     time = begin[day] + rng.uniform(0, 100, len(day))
     wrong = rng.random(len(day)) < 0.15
@@ -162,16 +161,16 @@ def _registrations(world: World, people: People) -> Events:
     steps = np.array([INDEX[name] for name in script])
     wrong = np.array([422, 422, 409, 201, 401, 0, 0, 0, 422, 0, 0])
     chance = np.array([0.6, 0.4, 0.2, 1, 0.3, 1, 0.8, 1, 0.25, 0.7, 0.3])
-    who, step = np.nonzero(rng.random((len(person), len(script))) < chance)
+    row, step = np.nonzero(rng.random((len(person), len(script))) < chance)
     gaps = rng.lognormal(np.log(7), 0.5, (len(person), len(script)))
-    time = (people.joined[person][:, None] + np.cumsum(gaps, axis=1))[who, step]
+    time = (people.joined[person][:, None] + np.cumsum(gaps, axis=1))[row, step]
     day = ((people.joined[person] - scenario.first) // DAY).astype(np.int64)
     return Events.of(
         time,
-        actor=people.actor[person[who]],
-        user=people.user[person[who]],
-        address=people.home[person, day][who],
-        agent=agents_at(people.phone[person[who]], people.lag[person[who]], time - scenario.first),
+        actor=people.actor[person[row]],
+        user=people.user[person[row]],
+        address=people.home[person, day][row],
+        agent=agents_at(people.phone[person[row]], people.lag[person[row]], time - scenario.first),
         endpoint=steps[step],
         status=wrong[step],
         case=CASE["new_customer"],
@@ -187,9 +186,9 @@ def _spikes(world: World) -> Events:
         begin = scenario.first + (day + rng.integers(0, 2)) % scenario.days * DAY + 17 * HOUR
         start = begin + rng.gamma(2.0, 70.0, size)
         shared = world.book.draw("carrier", 1, rng)
-        own = strangers_addresses(world, size, rng)
+        own = visitor_addresses(world, size, rng)
         address = np.where(rng.random(size) < 0.6, shared, own)
-        parts.append(lookers(world, start, address, 7, CASE["marketing_spike"], rng))
+        parts.append(anonymous_visits(world, start, address, 7, CASE["marketing_spike"], rng))
     return join(parts)
 
 
@@ -203,9 +202,9 @@ def _own_scanner(world: World) -> Events:
     sizes = rng.integers(100, 170, len(nights))
     night = np.repeat(np.arange(len(nights)), sizes)
     count = len(night)
-    place = np.arange(count) - (np.cumsum(sizes) - sizes)[night]
+    position = np.arange(count) - (np.cumsum(sizes) - sizes)[night]
     begin = scenario.first + nights * DAY + rng.uniform(2, 4, len(nights)) * HOUR
-    time = begin[night] + place * 0.45 + rng.uniform(0, 0.3, count)
+    time = begin[night] + position * 0.45 + rng.uniform(0, 0.3, count)
     drawn = rng.choice(6, count, p=(0.62, 0.1, 0.08, 0.08, 0.06, 0.06))
     status = np.array([0, 401, 403, 0, 0, 400])[drawn]
     endpoint = np.array([INDEX[name] for name in calls])[drawn]
@@ -213,7 +212,7 @@ def _own_scanner(world: World) -> Events:
     return Events.of(
         time,
         actor=actor,
-        user=NOBODY,
+        user=ABSENT,
         address=address,
         agent=agents_at(program[night], np.zeros(count), time - scenario.first),
         endpoint=endpoint,

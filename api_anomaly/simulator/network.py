@@ -1,8 +1,8 @@
-"""Addresses: homes, offices behind one address, mobile carriers, clouds and hotels.
+"""Addresses of homes, offices, mobile carriers, clouds and hotels.
 
-All lie in blocks that belong to nobody (240.0.0.0/4 reserved, 100.64.0.0/10 carrier-grade NAT,
-2001:db8::/32 documentation), so a simulated attacker never carries a real host's address.
-Attackers get theirs from the same networks as everybody else.
+All lie in blocks that are not routed (240.0.0.0/4 reserved, 100.64.0.0/10 carrier-grade NAT,
+2001:db8::/32 documentation), so a simulated attacker never has a real host's address.
+Attackers use the same networks as benign actors.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 
 class Network(NamedTuple):
-    """A kind of network: its /16 blocks and how many addresses it shares out.
+    """A kind of network: its /16 blocks and its number of addresses.
 
     pool   0: a new address on each request for one; otherwise that many shared addresses a block
     """
@@ -34,14 +34,14 @@ NETWORKS: dict[str, Network] = {
 
 
 class AddressBook:
-    """Hands out addresses and keeps them: an address is known by its place in ``texts``."""
+    """Draws addresses and stores them: an address is referred to by its index in ``texts``."""
 
     def __init__(self) -> None:
         self.texts: list[str] = []
-        self._places: dict[str, int] = {}
+        self._indices: dict[str, int] = {}
 
     def draw(self, kind: str, count: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
-        """int64 (count,): places of addresses in a kind of network, new or out of its pool."""
+        """int64 (count,): indices of addresses in a kind of network, new or from its pool."""
         network = NETWORKS[kind]
         block = rng.integers(0, len(network.blocks), count)
         host = rng.integers(0, network.pool or 250 * 250, count)
@@ -49,22 +49,22 @@ class AddressBook:
             _text(network.blocks[b], kind, h, rng)
             for b, h in zip(block.tolist(), host.tolist(), strict=True)
         ]
-        return np.array([self._place(text) for text in texts], dtype=np.int64)
+        return np.array([self._index(text) for text in texts], dtype=np.int64)
 
     def private_suffixes(
         self, count: int, prefix: str, rng: np.random.Generator
     ) -> npt.NDArray[np.int64]:
-        """int64 (count,): places of addresses in an IPv6 /64, as privacy extensions make."""
+        """int64 (count,): indices of addresses in an IPv6 /64, as privacy extensions make."""
         words = rng.integers(0x1000, 0xFFFF, (count, 4)).tolist()
         texts = [f"{prefix}:{a:x}:{b:x}:{c:x}:{d:x}" for a, b, c, d in words]
-        return np.array([self._place(text) for text in texts], dtype=np.int64)
+        return np.array([self._index(text) for text in texts], dtype=np.int64)
 
-    def _place(self, text: str) -> int:
-        """The place of an address, a new one if it was not known."""
-        place = self._places.setdefault(text, len(self.texts))
-        if place == len(self.texts):
+    def _index(self, text: str) -> int:
+        """The index of an address, which is added if it is new."""
+        index = self._indices.setdefault(text, len(self.texts))
+        if index == len(self.texts):
             self.texts.append(text)
-        return place
+        return index
 
 
 def _text(block: str, kind: str, host: int, rng: np.random.Generator) -> str:

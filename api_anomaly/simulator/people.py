@@ -1,4 +1,4 @@
-"""People with an account: their roles, habits, devices and places."""
+"""People with an account: their roles, habits, devices and indices."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Role(NamedTuple):
     think    median seconds between two pages
     mobile   share of visits from a phone
     office   works in an office on workdays
-    staff    works with other people's things
+    staff    works with other people's data
     """
 
     share: float
@@ -52,10 +52,10 @@ ROLES: dict[str, Role] = {
     "developer": Role(0.10, 2.20, 0.30, 14.0, 0.20, 13, 9, 0.03, True, False),
 }
 
-# The people who always travel: the first of their roles, power and support.
+# Two people who always travel: the first with the roles power and support.
 TRAVELLERS = [1, 2]
 
-# What an interface offers to a role although it may be refused: endpoints, and the share of 403.
+# What an interface offers to a role although it may be denied: endpoints, and the share of 403.
 FORBIDDEN: dict[str, tuple[tuple[str, ...], float]] = {
     "power": (("hooks.list", "reports.run", "me.keys"), 0.25),
     "support": (("admin.user", "orders.refund"), 0.25),
@@ -71,8 +71,8 @@ ZONES: dict[float, float] = {-8: 0.12, -5: 0.16, 0: 0.16, 1: 0.30, 2: 0.10, 5.5:
 class People:
     """p people, one entry each.
 
-    role        int64 (p,)     place in ROLES
-    user        int64 (p,)     place in World.users; actor: place in World.actors
+    role        int64 (p,)     index in ROLES
+    user        int64 (p,)     index in World.users; actor: index in World.actors
     zone        float64 (p,)   hours from UTC
     hour        float64 (p,)   own shift of the role's hour, hours
     activity    float64 (p,)   own visits as a share of the role's
@@ -103,8 +103,8 @@ class People:
 
     def of_roles(self, *names: str) -> Ints:
         """int64 (k,): the people of these roles who were there from the start."""
-        places = [list(ROLES).index(name) for name in names]
-        return np.flatnonzero(np.isin(self.role, places) & (self.joined == 0))
+        indices = [list(ROLES).index(name) for name in names]
+        return np.flatnonzero(np.isin(self.role, indices) & (self.joined == 0))
 
     def traits(self, name: str) -> Floats:
         """float64 (p,): a trait of each one's role."""
@@ -112,7 +112,7 @@ class People:
 
 
 def make_people(world: World) -> People:
-    """Everybody who has an account, newcomers included (one per eight at the start)."""
+    """All people with an account, including one newcomer per eight users at the start."""
     rng, scenario = world.rng("people"), world.scenario
     newcomers = max(4, scenario.users // 8)
     count = scenario.users + newcomers
@@ -136,7 +136,7 @@ def make_people(world: World) -> People:
         activity=activity,
         joined=joined,
         office=offices[rng.choice(OFFICES, count, p=(0.45, 0.25, 0.2, 0.1))],
-        home=_homes(world, count, rng),
+        home=_home_addresses(world, count, rng),
         desktop=choose_programs("desktop", count, rng),
         phone=choose_programs("mobile", count, rng),
         lag=rng.random(count),
@@ -163,7 +163,7 @@ def _accounts(world: World, role: Ints, rng: np.random.Generator) -> tuple[Ints,
     return np.array(users), np.array(actors)
 
 
-def _homes(world: World, count: int, rng: np.random.Generator) -> Ints:
+def _home_addresses(world: World, count: int, rng: np.random.Generator) -> Ints:
     """int64 (count, days): IPv4 homes that change now and then, IPv6 homes that change daily."""
     days = world.scenario.days
     first = world.book.draw("home", count, rng)
@@ -194,7 +194,7 @@ def _journeys(
     begin = rng.uniform(scenario.first, scenario.end, count)
     length = rng.uniform(1.5, 4.0, count) * 24 * HOUR
     travels = settled & (rng.random(count) < 1 / 12)
-    # However small the scenario, two busy people travel in its midst.
+    # Two busy people travel in every scenario, however small.
     travels[TRAVELLERS] = True
     begin[TRAVELLERS] = scenario.first + rng.uniform(0.15, 0.6, 2) * span
     away = np.where(travels[:, None], np.stack([begin, begin + length], axis=1), 0.0)

@@ -9,18 +9,18 @@ from typing import Any
 DAY = 86_400.0
 
 FAMILIES: tuple[str, ...] = (
-    "stuffing_concentrated",
-    "stuffing_spread",
+    "credential_stuffing",
+    "distributed_stuffing",
     "enumeration_fast",
     "enumeration_slow",
     "token_theft",
-    "slow_exfiltration",
+    "bulk_exfiltration",
     "scraping",
     "privilege_probing",
     "path_scanning",
     "expensive_queries",
-    "insider_off_hours",
-    "shared_key",
+    "off_hours_insider",
+    "key_sharing",
     "account_takeover",
 )
 
@@ -98,7 +98,7 @@ PRESETS: dict[str, tuple[str, Scenario]] = {
             users=80,
             attackers=1,
             families=(
-                "stuffing_spread",
+                "distributed_stuffing",
                 "enumeration_fast",
                 "token_theft",
                 "scraping",

@@ -1,4 +1,4 @@
-"""What the API answers: status, latency and sizes, under load and during deploys."""
+"""The responses of the API: status, latency and sizes, under load and during deploys."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ FAILURE_SHARES = (0.45, 0.2, 0.25, 0.1)
 FAILURE_RATE = 0.0006
 DEPLOY_FAILURE_RATE = 0.35
 DEPLOY_DAYS = 4
-# Share of ordinary GETs whose answer the caller still has.
+# Share of ordinary GETs that are answered from the cache (304).
 NOT_MODIFIED = 0.06
 ERROR_SIZE = 190.0
-# Endpoints whose every answer is new.
+# Endpoints whose responses are never cached.
 ALWAYS_FRESH = ("health", "exports.download", "queue.next", "sync.pull", "unknown")
 
 
@@ -34,7 +34,7 @@ _CACHEABLE = np.array([e.method == "GET" and e.name not in ALWAYS_FRESH for e in
 
 
 @dataclass(frozen=True, slots=True)
-class Weather:
+class ServerState:
     """The server's state over time.
 
     load     float64 (minutes,)   requests a minute as a multiple of the median minute
@@ -61,8 +61,8 @@ class Weather:
 
 
 @dataclass(frozen=True, slots=True)
-class Answers:
-    """n answers: status int64, latency float64 seconds, sizes int64 bytes, case int64."""
+class Responses:
+    """n responses: status int64, latency float64 seconds, sizes int64 bytes, case int64."""
 
     status: Ints
     latency: Floats
@@ -71,9 +71,9 @@ class Answers:
     case: Ints
 
 
-def weather(world: World, benign: Events) -> Weather:
-    """Load out of the benign traffic, and one deploy for every four days begun."""
-    rng, scenario = world.rng("weather"), world.scenario
+def compute_server_state(world: World, benign: Events) -> ServerState:
+    """Load computed from the benign traffic, and one deploy for every four days begun."""
+    rng, scenario = world.rng("server state"), world.scenario
     minutes = int((scenario.end - scenario.first) / MINUTE)
     minute = ((benign.time - scenario.first) // MINUTE).astype(np.int64)
     counts = np.bincount(minute, minlength=minutes).astype(np.float64)
@@ -83,16 +83,16 @@ def weather(world: World, benign: Events) -> Weather:
     begin = scenario.first + day * DAY + rng.uniform(10, 16, len(days)) * HOUR
     length = rng.uniform(3, 7, len(days)) * MINUTE
     deploys = np.stack([begin, begin + length], axis=1)
-    return Weather(busy / max(1.0, float(np.median(busy))), deploys, scenario.first)
+    return ServerState(busy / max(1.0, float(np.median(busy))), deploys, scenario.first)
 
 
-def answer(events: Events, sky: Weather, rng: np.random.Generator) -> Answers:
-    """The server's answers to the events, one each, in their order."""
-    load, deploying = sky.load_at(events.time), sky.deploying(events.time)
+def respond(events: Events, state: ServerState, rng: np.random.Generator) -> Responses:
+    """One response for each event, in their order."""
+    load, deploying = state.load_at(events.time), state.deploying(events.time)
     status = _statuses(events, load, deploying, rng)
     failed = status >= 500
     case = np.where(deploying & failed & (events.case == 0), CASE["deploy"], events.case)
-    return Answers(
+    return Responses(
         status=status,
         latency=_latencies(events, status, load, deploying, rng),
         request_size=_request_sizes(events, rng),
@@ -107,20 +107,20 @@ def _statuses(
     deploying: np.typing.NDArray[np.bool_],
     rng: np.random.Generator,
 ) -> Ints:
-    """int64 (n,): as the scene demands, or success, refusal, failure by the endpoint's rates."""
+    """int64 (n,): the given status, or drawn by the rates of the endpoint."""
     count, endpoint = len(events), events.endpoint
     overload = np.clip((load - 6) * 0.004, 0, 0.05)
     failure = FAILURE_RATE + overload + np.where(deploying, DEPLOY_FAILURE_RATE, 0.0)
     draw, second, cached = rng.random(count), rng.random(count), rng.random(count)
     failures = FAILURES[np.searchsorted(np.cumsum(FAILURE_SHARES)[:-1], second)]
-    refusals = np.zeros(count, dtype=np.int64)
-    for place in np.unique(endpoint):
-        rows = np.flatnonzero(endpoint == place)
-        codes = np.array(ENDPOINTS[place].refusals)
-        refusals[rows] = codes[(second[rows] * len(codes)).astype(np.int64)]
-    refused = draw - failure < _column("refusal_rate")[endpoint]
+    client_errors = np.zeros(count, dtype=np.int64)
+    for index in np.unique(endpoint):
+        rows = np.flatnonzero(endpoint == index)
+        codes = np.array(ENDPOINTS[index].client_errors)
+        client_errors[rows] = codes[(second[rows] * len(codes)).astype(np.int64)]
+    rejected = draw - failure < _column("client_error_rate")[endpoint]
     fine = np.where(_CACHEABLE[endpoint] & (cached < NOT_MODIFIED), 304, _SUCCESS[endpoint])
-    decided = np.where(draw < failure, failures, np.where(refused, refusals, fine))
+    decided = np.where(draw < failure, failures, np.where(rejected, client_errors, fine))
     return np.where(events.status == SERVER_DECIDES, decided, events.status)
 
 
@@ -134,9 +134,9 @@ def _latencies(
     """float64 (n,) seconds, to the tenth of a millisecond."""
     endpoint = events.endpoint
     drawn = rng.lognormal(np.log(_column("latency")[endpoint]), _column("spread")[endpoint])
-    drawn *= events.heavy**0.6 * (0.9 + 0.1 * np.minimum(load, 8))
+    drawn *= events.size_factor**0.6 * (0.9 + 0.1 * np.minimum(load, 8))
     drawn *= np.where(deploying, 2.5, 1.0)
-    # Refusals come early, except for passwords, which are hashed either way; failures come late.
+    # Client errors are fast, except for passwords, which are hashed anyway; failures are slow.
     quick = ((status >= 400) & (status < 500) & (status != 401)) | (status == 304)
     drawn *= np.where(quick, 0.45, 1.0) * np.where(status >= 500, 2.5, 1.0)
     latency: Floats = np.round(np.clip(drawn + (status == 504) * 10.0, 0.0008, 60.0), 4)
@@ -152,10 +152,10 @@ def _request_sizes(events: Events, rng: np.random.Generator) -> Ints:
 
 
 def _response_sizes(events: Events, status: Ints, rng: np.random.Generator) -> Ints:
-    """int64 (n,) bytes; a refusal is a short JSON text, 204 and 304 have no body."""
+    """int64 (n,) bytes; an error is a short JSON text, 204 and 304 have no body."""
     endpoint = events.endpoint
     spread = _column("size_spread")[endpoint]
-    full = _column("response_size")[endpoint] * rng.lognormal(0.0, spread) * events.heavy
+    full = _column("response_size")[endpoint] * rng.lognormal(0.0, spread) * events.size_factor
     short = ERROR_SIZE * rng.lognormal(0.0, 0.25, len(events))
     sizes = np.where(status >= 400, short, full) * ~np.isin(status, (204, 304))
     whole: Ints = np.round(np.minimum(sizes, 120e6)).astype(np.int64)

@@ -1,4 +1,4 @@
-"""Machine clients: regular, tireless, and benign."""
+"""Machine clients: regular and benign."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from api_anomaly.simulator.agents import agents_at, choose_programs
 from api_anomaly.simulator.catalogue import INDEX
 from api_anomaly.simulator.events import (
     CASE,
-    NOBODY,
+    ABSENT,
     Events,
     Floats,
     Ints,
@@ -26,20 +26,20 @@ class Service(NamedTuple):
     """A kind of machine client.
 
     per_100   clients for each 100 users, at least one
-    known     whether it calls with an account of its own
+    has_account  whether it calls with an account of its own
     agent     kind of program; network: where it runs
     every     seconds between two runs, jitter the spread of that as a share
     hours     first and last hour of the day (UTC) in which it runs
     burst     least and most requests of a run; gap: median seconds between them
     calls     endpoints and weights; with ``ordered`` they follow each other instead
     misses    share of runs' requests answered with the status ``miss``
-    heavy     how much more than a person it asks for
+    size_factor  size of requests and responses, relative to the median
     case      the hard case that it is, if any
     """
 
     meaning: str
     per_100: float
-    known: bool
+    has_account: bool
     agent: str
     network: str
     every: float
@@ -51,7 +51,7 @@ class Service(NamedTuple):
     ordered: bool = False
     miss: int = 404
     misses: float = 0.0
-    heavy: float = 1.0
+    size_factor: float = 1.0
     case: str = ""
 
 
@@ -124,7 +124,7 @@ SERVICES: dict[str, Service] = {
         (10, 50),
         0.45,
         "sync.push 4, sync.pull 4, batch 1",
-        heavy=1.5,
+        size_factor=1.5,
         case="sync_client",
     ),
     "nightly": Service(
@@ -139,7 +139,7 @@ SERVICES: dict[str, Service] = {
         (100, 150),
         0.5,
         "orders.list 4, users.orders 4, orders.get 2, reports.run 1, exports.download 1",
-        heavy=3.0,
+        size_factor=3.0,
         case="nightly_job",
     ),
     "etl": Service(
@@ -154,7 +154,7 @@ SERVICES: dict[str, Service] = {
         (3, 6),
         25,
         "exports.create 1, exports.status 2, exports.download 2, files.get 1",
-        heavy=2.5,
+        size_factor=2.5,
     ),
     "payments": Service(
         "a payment provider's webhooks, known by their signature and not by a user",
@@ -170,7 +170,7 @@ SERVICES: dict[str, Service] = {
         "hooks.payment 1",
     ),
     "shipping": Service(
-        "a carrier's webhooks, in small floods when a lorry is loaded",
+        "a carrier's webhooks, in small bursts when a lorry is loaded",
         0,
         False,
         "integration",
@@ -236,8 +236,10 @@ def service_events(world: World) -> tuple[Events, dict[str, Ints]]:
         rng = world.rng(f"service {name}")
         clients = max(1, round(service.per_100 * world.scenario.users / 100))
         actors = world.add_actors(f"svc-{name}", clients, "service")
-        known = [world.add_user(world.actors[actor].id) for actor in actors if service.known]
-        users[name] = np.array(known or [NOBODY] * clients, dtype=np.int64)
+        accounts = [
+            world.add_user(world.actors[actor].id) for actor in actors if service.has_account
+        ]
+        users[name] = np.array(accounts or [ABSENT] * clients, dtype=np.int64)
         parts.extend(
             _client(world, service, int(actor), int(user), rng)
             for actor, user in zip(actors, users[name], strict=True)
@@ -257,8 +259,8 @@ def _client(
     first = np.cumsum(sizes) - sizes
     elapsed = np.cumsum(gaps)
     time = begins[run] + elapsed - elapsed[first][run]
-    place = np.arange(len(run)) - first[run]
-    endpoint = _calls(service, place, rng)
+    position = np.arange(len(run)) - first[run]
+    endpoint = _calls(service, position, rng)
     missed = rng.random(len(run)) < service.misses
     program = choose_programs(service.agent, 1, rng)
     return Events.of(
@@ -274,7 +276,7 @@ def _client(
         endpoint=endpoint,
         item=choose_items(endpoint, np.full(len(run), actor), True, time, rng),
         status=np.where(missed, service.miss, 0),
-        heavy=service.heavy,
+        size_factor=service.size_factor,
         case=CASE[service.case],
     )
 
@@ -293,11 +295,11 @@ def _runs(world: World, service: Service, rng: np.random.Generator) -> Floats:
     return begins[inside & (hour >= low - 0.1) & (hour < high)]
 
 
-def _calls(service: Service, place: Ints, rng: np.random.Generator) -> Ints:
-    """int64 (n,): the endpoint of each request; ``place`` is its position in its run."""
+def _calls(service: Service, position: Ints, rng: np.random.Generator) -> Ints:
+    """int64 (n,): the endpoint of each request; ``position`` counts from 0 in each run."""
     pairs = [call.split() for call in service.calls.split(",")]
     endpoints = np.array([INDEX[name] for name, _ in pairs])
     if service.ordered:
-        return endpoints[place % len(endpoints)]
+        return endpoints[position % len(endpoints)]
     weights = np.array([float(weight) for _, weight in pairs])
-    return endpoints[rng.choice(len(endpoints), len(place), p=weights / weights.sum())]
+    return endpoints[rng.choice(len(endpoints), len(position), p=weights / weights.sum())]

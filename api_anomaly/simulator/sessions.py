@@ -11,7 +11,7 @@ from api_anomaly.simulator.catalogue import INDEX
 from api_anomaly.simulator.chains import Chain, chain_of, walk
 from api_anomaly.simulator.events import (
     CASE,
-    NOBODY,
+    ABSENT,
     Events,
     Flags,
     Floats,
@@ -23,7 +23,7 @@ from api_anomaly.simulator.events import (
 from api_anomaly.simulator.people import FORBIDDEN, HOUR, ROLES, People
 from api_anomaly.simulator.scenario import DAY
 
-# How a visit begins: with a token that is still good, with one that has run out, or logging in.
+# How a visit begins: with a valid token, with an expired one, or with a log-in.
 RESUMED, EXPIRED, LOGIN = 0, 1, 2
 OPENINGS = (0.45, 0.30, 0.25)
 LOYALTY = 0.25
@@ -58,7 +58,7 @@ def make_visits(world: World, people: People) -> Visits:
         person=person,
         start=start,
         program=np.where(mobile, people.phone[person], people.desktop[person]),
-        address=_places(world, people, person, start, away, mobile, working, rng),
+        address=_visit_addresses(world, people, person, start, away, mobile, working, rng),
         opening=np.where(away & (opening == RESUMED), LOGIN, opening),
         case=np.where(away, CASE["traveller"], np.where(fresh, CASE["new_customer"], 0)),
     )
@@ -67,10 +67,10 @@ def make_visits(world: World, people: People) -> Visits:
 def _begins(
     world: World, people: People, person: Ints, day: Ints, rng: np.random.Generator
 ) -> tuple[Floats, Floats]:
-    """Unix seconds of each visit's begin, and its local hour; travellers live by the hour there."""
+    """Unix seconds of each visit's begin, and its local hour (of the place where the person is)."""
     evening = rng.random(len(person)) < people.traits("evening")[person]
-    usual = rng.normal(people.traits("hour")[person], 2.4)
-    hour = np.where(evening, rng.normal(20.5, 1.3, len(person)), usual)
+    daytime = rng.normal(people.traits("hour")[person], 2.4)
+    hour = np.where(evening, rng.normal(20.5, 1.3, len(person)), daytime)
     hour = (hour + people.hour[person]) % 24
     start = world.scenario.first + day * DAY + (hour - people.zone[person]) * HOUR
     away = (start >= people.away[person, 0]) & (start < people.away[person, 1])
@@ -82,35 +82,35 @@ def visit_events(world: World, people: People, visits: Visits) -> Events:
     """The requests of the visits, openings included."""
     rng = world.rng("visit events")
     parts = [_openings(world, people, visits, rng)]
-    for place, name in enumerate(ROLES):
-        rows = np.flatnonzero(people.role[visits.person] == place)
+    for index, name in enumerate(ROLES):
+        rows = np.flatnonzero(people.role[visits.person] == index)
         role = ROLES[name]
         steps = draw_lengths(role.steps, len(rows), rng)
         favourites = people.favourites[visits.person[rows]]
-        visit, time, endpoint = stroll(
+        visit, time, endpoint = walk_visits(
             chain_of(name), visits.start[rows], steps, role.think, favourites, rng
         )
-        who = rows[visit]
-        person = visits.person[who]
+        row = rows[visit]
+        person = visits.person[row]
         owner = people.user[person]
         parts.append(
             Events.of(
                 time,
                 actor=people.actor[person],
                 user=owner,
-                address=visits.address[who],
-                agent=_agents(world, people, visits, who, time),
+                address=visits.address[row],
+                agent=_agents(world, people, visits, row, time),
                 endpoint=endpoint,
                 item=choose_items(endpoint, owner, role.staff, time, rng),
                 status=_forbidden(name, endpoint, rng),
-                case=visits.case[who],
+                case=visits.case[row],
             )
         )
     return join(parts)
 
 
 def _forbidden(role: str, endpoint: Ints, rng: np.random.Generator) -> Ints:
-    """int64 (n,): 403 where a person is refused what the interface offers, else 0."""
+    """int64 (n,): 403 where a person is denied what the interface offers, else 0."""
     names, share = FORBIDDEN.get(role, ((), 0.0))
     offered = np.isin(endpoint, [INDEX[name] for name in names])
     return np.where(offered & (rng.random(len(endpoint)) < share), 403, 0)
@@ -123,7 +123,7 @@ def draw_lengths(median: float, count: int, rng: np.random.Generator) -> Ints:
     return lengths
 
 
-def stroll(
+def walk_visits(
     chain: Chain,
     start: Floats,
     lengths: Ints,
@@ -168,7 +168,7 @@ def _weekend(world: World, day: Ints) -> Flags:
     return weekend
 
 
-def _places(
+def _visit_addresses(
     world: World,
     people: People,
     person: Ints,
@@ -193,7 +193,7 @@ def _agents(world: World, people: People, visits: Visits, rows: Ints, time: Floa
 
 
 def _openings(world: World, people: People, visits: Visits, rng: np.random.Generator) -> Events:
-    """Tokens that have run out, and log-ins with the passwords that people mistype first."""
+    """Expired tokens, and log-ins with mistyped passwords."""
     count = len(visits.person)
     staff = people.traits("staff")[visits.person] > 0
     away = visits.case == CASE["traveller"]
@@ -201,8 +201,8 @@ def _openings(world: World, people: People, visits: Visits, rng: np.random.Gener
     login = visits.opening == LOGIN
     mistakes = np.where(rng.random(count) < MISTYPED, rng.geometric(0.6, count), 0)
     forgot = login & (mistakes > 1) & (rng.random(count) < 0.5)
-    # (whose visits, seconds before the visit, endpoint, status)
-    scenes = [
+    # (mask of the visits, seconds before the visit, endpoint, status)
+    steps = [
         (expired, 0.6, "me.get", 401),
         (expired, 0.3, "auth.refresh", 0),
         (away, 9.0, "me.get", 401),
@@ -214,18 +214,18 @@ def _openings(world: World, people: People, visits: Visits, rng: np.random.Gener
         (login, 4.0, "auth.login", 0),
         (login & (staff | away), 1.5, "auth.mfa", 0),
     ]
-    return join([_scene(world, people, visits, scene, rng) for scene in scenes])
+    return join([_step_before(world, people, visits, step, rng) for step in steps])
 
 
-def _scene(
+def _step_before(
     world: World,
     people: People,
     visits: Visits,
-    scene: tuple[Flags, float, str, int],
+    step: tuple[Flags, float, str, int],
     rng: np.random.Generator,
 ) -> Events:
     """One request before each of the chosen visits."""
-    chosen, before, endpoint, status = scene
+    chosen, before, endpoint, status = step
     rows = np.flatnonzero(chosen)
     time = visits.start[rows] - before * rng.uniform(0.8, 1.2, len(rows))
     person = visits.person[rows]
@@ -241,13 +241,13 @@ def _scene(
     )
 
 
-# Endpoints that are called before anybody is known: their logs carry no user.
+# Endpoints that are called before a user is authenticated: their logs have no user.
 ANONYMOUS: tuple[int, ...] = tuple(
     INDEX[name] for name in ("auth.login", "auth.forgot", "auth.reset", "auth.register", "auth.mfa")
 )
 
 
-def hide_strangers(events: Events) -> Events:
-    """The same events, without a user where the API cannot know one yet."""
-    events.user[np.isin(events.endpoint, ANONYMOUS)] = NOBODY
+def remove_unknown_users(events: Events) -> Events:
+    """The same events, without a user where none is authenticated yet."""
+    events.user[np.isin(events.endpoint, ANONYMOUS)] = ABSENT
     return events

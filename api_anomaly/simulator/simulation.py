@@ -1,4 +1,4 @@
-"""The whole simulation: everybody's requests, the server's answers, in time order."""
+"""The whole simulation: all requests and the server's responses, in time order."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from api_anomaly.simulator.events import CASES, Actor, Events, Flags, Floats, In
 from api_anomaly.simulator.hard_cases import hard_case_events
 from api_anomaly.simulator.people import make_people
 from api_anomaly.simulator.scenario import Scenario
-from api_anomaly.simulator.server import Answers, answer, weather
+from api_anomaly.simulator.server import Responses, compute_server_state, respond
 from api_anomaly.simulator.services import service_events
-from api_anomaly.simulator.sessions import hide_strangers, make_visits, visit_events
+from api_anomaly.simulator.sessions import remove_unknown_users, make_visits, visit_events
 from api_anomaly.simulator.visitors import visitor_events
 
 CONTRACT_FIELDS = (
@@ -32,23 +32,23 @@ CONTRACT_FIELDS = (
     "request_size",
     "response_size",
 )
-TRUTH_FIELDS = ("label", "attack", "actor", "role", "case")
+LABEL_FIELDS = ("label", "attack", "actor", "role", "case")
 
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """n logs in time order, as columns, with the truth about each.
+    """n logs in time order, as columns, with labels.
 
     scenario         what was simulated
     time             float64 (n,)  Unix seconds, whole milliseconds
     user             n texts or None; address, agent, path, method: n texts
-    template         int64 (n,)    place in catalogue.ENDPOINTS
+    template         int64 (n,)    index in catalogue.ENDPOINTS
     status           int64 (n,)
     response_time    float64 (n,)  seconds
     request_size, response_size  int64 (n,) bytes
-    actor            int64 (n,)    place in actors
-    case             int64 (n,)    place in events.CASES
-    actors           everybody, with role and attack family
+    actor            int64 (n,)    index in actors
+    case             int64 (n,)    index in events.CASES
+    actors           all actors, with role and attack family
     """
 
     scenario: Scenario
@@ -105,14 +105,14 @@ class Traffic:
         ]
         names: tuple[str, ...] = CONTRACT_FIELDS
         if labels:
-            names = CONTRACT_FIELDS + TRUTH_FIELDS
+            names = CONTRACT_FIELDS + LABEL_FIELDS
             cases = [name or None for name in CASES]
-            actors = [self.actors[place] for place in self.actor.tolist()]
+            actors = [self.actors[index] for index in self.actor.tolist()]
             columns.append(self.label.tolist())
             columns.append([actor.attack for actor in actors])
             columns.append([actor.id for actor in actors])
             columns.append([actor.role for actor in actors])
-            columns.append([cases[place] for place in self.case.tolist()])
+            columns.append([cases[index] for index in self.case.tolist()])
         for row in zip(*columns, strict=True):
             yield dict(zip(names, row, strict=True))
 
@@ -121,53 +121,55 @@ def simulate(scenario: Scenario, progress: Callable[[str], None] | None = None) 
     """The logs of a scenario. Equal scenarios give equal logs.
 
     Benign logs do not depend on the attacks: another set of families leaves every one of them as
-    it was. ``progress`` is told what is under way.
+    it was. ``progress`` receives a line for each step.
     """
-    tell = progress or (lambda _: None)
+    report = progress or (lambda _: None)
     world = World(scenario)
-    tell("people and their visits")
+    report("people and their visits")
     people = make_people(world)
     visits = make_visits(world, people)
     parts = [visit_events(world, people, visits)]
-    tell("machine clients, visitors, hard cases")
+    report("machine clients, visitors, hard cases")
     services, keys = service_events(world)
     parts += [services, visitor_events(world), hard_case_events(world, people, visits)]
     benign = _inside(scenario, join(parts))
-    tell("attackers")
+    report("attackers")
     attacks = _inside(scenario, join_campaigns(campaign_events(world, people, keys)))
-    tell("answers")
-    sky = weather(world, benign)
-    to_benign = answer(benign, sky, world.rng("answers"))
-    # Attackers meet deploys too, but only benign logs are hard cases.
-    to_attacks = replace(answer(attacks, sky, world.rng("answers to attackers")), case=attacks.case)
+    report("responses")
+    state = compute_server_state(world, benign)
+    to_benign = respond(benign, state, world.rng("responses"))
+    # Attackers are affected by deploys too, but only benign logs are hard cases.
+    to_attacks = replace(
+        respond(attacks, state, world.rng("responses to attackers")), case=attacks.case
+    )
     return _traffic(world, join([benign, attacks]), [to_benign, to_attacks])
 
 
 def _inside(scenario: Scenario, events: Events) -> Events:
     """The events within the scenario, in time order."""
-    events = hide_strangers(events.take((events.time >= scenario.first)))
+    events = remove_unknown_users(events.take((events.time >= scenario.first)))
     events = events.take(events.time < scenario.end)
     return events.take(np.argsort(events.time, kind="stable"))
 
 
-def _traffic(world: World, events: Events, answers: list[Answers]) -> Traffic:
-    """Events and answers as logs in time order."""
+def _traffic(world: World, events: Events, responses: list[Responses]) -> Traffic:
+    """Events and responses as logs in time order."""
     time = np.floor(events.time * 1000) / 1000
     order = np.argsort(time, kind="stable")
     events = events.take(order)
 
     def column(name: str) -> Any:
-        return np.concatenate([getattr(part, name) for part in answers])[order]
+        return np.concatenate([getattr(part, name) for part in responses])[order]
 
     users: list[str | None] = [*world.users, None]
     return Traffic(
         scenario=world.scenario,
         time=time[order],
-        user=[users[place] for place in events.user.tolist()],
-        address=[world.book.texts[place] for place in events.address.tolist()],
-        agent=[AGENTS[place] for place in events.agent.tolist()],
+        user=[users[index] for index in events.user.tolist()],
+        address=[world.book.texts[index] for index in events.address.tolist()],
+        agent=[AGENTS[index] for index in events.agent.tolist()],
         path=_paths(events),
-        method=[ENDPOINTS[place].method for place in events.endpoint.tolist()],
+        method=[ENDPOINTS[index].method for index in events.endpoint.tolist()],
         template=events.endpoint,
         status=column("status"),
         response_time=column("latency"),
@@ -184,8 +186,8 @@ def _paths(events: Events) -> list[str]:
     texts = {"word": WORDS, "path": PATHS}
     forms = [(e.before, e.item, e.after, texts.get(e.item)) for e in ENDPOINTS]
     paths = []
-    for place, number in zip(events.endpoint.tolist(), events.item.tolist(), strict=True):
-        before, item, after, words = forms[place]
+    for index, number in zip(events.endpoint.tolist(), events.item.tolist(), strict=True):
+        before, item, after, words = forms[index]
         if not item:
             paths.append(before)
         else:

@@ -1,4 +1,4 @@
-"""Traffic without a user: crawlers, people who only look, forgotten passwords, stray links."""
+"""Traffic without a user: crawlers, anonymous visits, forgotten passwords, broken links."""
 
 from __future__ import annotations
 
@@ -7,30 +7,35 @@ import numpy as np
 from api_anomaly.simulator.agents import agents_at, choose_programs
 from api_anomaly.simulator.catalogue import INDEX, ITEMS
 from api_anomaly.simulator.chains import chain_of
-from api_anomaly.simulator.events import NOBODY, Events, Floats, Ints, World, choose_items, join
+from api_anomaly.simulator.events import ABSENT, Events, Floats, Ints, World, choose_items, join
 from api_anomaly.simulator.people import HOUR
 from api_anomaly.simulator.scenario import DAY
-from api_anomaly.simulator.sessions import draw_lengths, stroll
+from api_anomaly.simulator.sessions import draw_lengths, walk_visits
 
 CRAWLERS = 3
 CRAWLER_PACE = 330.0
 # Visits a day for each user of the scenario.
-LOOKERS, FORGETFUL, STRAYS = 0.14, 0.05, 0.10
+ANONYMOUS, FORGOTTEN, BROKEN_LINKS = 0.14, 0.05, 0.10
 
 
 def visitor_events(world: World) -> Events:
-    """All requests of all who have no account, or have lost their way into it."""
-    scenes = (_crawlers, _lookers, _forgetful, _strays)
-    return join([scene(world, world.rng(scene.__name__)) for scene in scenes])
+    """All requests of clients without an account, and of people who cannot log in."""
+    parts = {
+        "crawlers": _crawlers,
+        "anonymous visits": _anonymous_visits,
+        "forgotten passwords": _forgotten_passwords,
+        "broken links": _broken_links,
+    }
+    return join([part(world, world.rng(name)) for name, part in parts.items()])
 
 
-def lookers(
+def anonymous_visits(
     world: World, start: Floats, address: Ints, median: float, case: int, rng: np.random.Generator
 ) -> Events:
     """Visits of people without an account, who begin at ``start`` from ``address``; one actor each.
 
     start    float64 (v,)  Unix seconds
-    address  int64 (v,)    places of addresses
+    address  int64 (v,)    indices of addresses
     median   requests of a visit
     """
     count = len(start)
@@ -38,11 +43,11 @@ def lookers(
     program = choose_programs("browser", count, rng)
     favourites = np.full((count, 4), INDEX["products.get"])
     lengths = draw_lengths(median, count, rng)
-    visit, time, endpoint = stroll(chain_of("visitor"), start, lengths, 9.0, favourites, rng)
+    visit, time, endpoint = walk_visits(chain_of("visitor"), start, lengths, 9.0, favourites, rng)
     return Events.of(
         time,
         actor=actors[visit],
-        user=NOBODY,
+        user=ABSENT,
         address=address[visit],
         agent=agents_at(program[visit], rng.random(count)[visit], time - world.scenario.first),
         endpoint=endpoint,
@@ -64,14 +69,14 @@ def _crawlers(world: World, rng: np.random.Generator) -> Events:
     scenario, parts = world.scenario, []
     span = scenario.end - scenario.first
     calls = np.array([INDEX[n] for n in ("products.get", "products.list", "media.thumb", "home")])
-    odd = np.array([INDEX[n] for n in ("robots", "sitemap", "unknown", "docs")])
+    rare = np.array([INDEX[n] for n in ("robots", "sitemap", "unknown", "docs")])
     for actor in world.add_actors("crawler", CRAWLERS, "crawler"):
         time = scenario.first + np.cumsum(
             rng.lognormal(np.log(CRAWLER_PACE), 1.0, int(span / CRAWLER_PACE))
         )
         count = len(time)
-        usual = calls[rng.choice(4, count, p=(0.66, 0.16, 0.14, 0.04))]
-        endpoint = np.where(rng.random(count) < 0.07, rng.choice(odd, count), usual)
+        ordinary = calls[rng.choice(4, count, p=(0.66, 0.16, 0.14, 0.04))]
+        endpoint = np.where(rng.random(count) < 0.07, rng.choice(rare, count), ordinary)
         item = choose_items(endpoint, np.full(count, actor), False, time, rng)
         first, many = ITEMS["product"].first, ITEMS["product"].many
         in_order = first + (rng.integers(0, many) + np.arange(count)) % many
@@ -81,7 +86,7 @@ def _crawlers(world: World, rng: np.random.Generator) -> Events:
             Events.of(
                 time,
                 actor=int(actor),
-                user=NOBODY,
+                user=ABSENT,
                 address=address[rng.integers(0, 4, count)],
                 agent=agents_at(program, np.zeros(count), time - scenario.first),
                 endpoint=endpoint,
@@ -91,14 +96,14 @@ def _crawlers(world: World, rng: np.random.Generator) -> Events:
     return join(parts)
 
 
-def _lookers(world: World, rng: np.random.Generator) -> Events:
-    start = moments(world, LOOKERS * world.scenario.users, rng)
-    return lookers(world, start, strangers_addresses(world, len(start), rng), 8, 0, rng)
+def _anonymous_visits(world: World, rng: np.random.Generator) -> Events:
+    start = moments(world, ANONYMOUS * world.scenario.users, rng)
+    return anonymous_visits(world, start, visitor_addresses(world, len(start), rng), 8, 0, rng)
 
 
-def _forgetful(world: World, rng: np.random.Generator) -> Events:
+def _forgotten_passwords(world: World, rng: np.random.Generator) -> Events:
     """Wrong passwords, one after the other, then a new one; from anywhere."""
-    start = moments(world, FORGETFUL * world.scenario.users, rng)
+    start = moments(world, FORGOTTEN * world.scenario.users, rng)
     script = ("auth.login",) * 3 + ("auth.forgot", "auth.reset", "auth.login", "me.get")
     steps = np.array([INDEX[name] for name in script])
     wrong = np.array([401, 401, 401, 0, 0, 0, 401])
@@ -109,9 +114,9 @@ def _forgetful(world: World, rng: np.random.Generator) -> Events:
     return _scripts(world, start, steps, wrong, gaps, skipped, rng)
 
 
-def _strays(world: World, rng: np.random.Generator) -> Events:
+def _broken_links(world: World, rng: np.random.Generator) -> Events:
     """Old links, guessed paths, browsers that look for an icon."""
-    start = moments(world, STRAYS * world.scenario.users, rng)
+    start = moments(world, BROKEN_LINKS * world.scenario.users, rng)
     steps = np.array([INDEX[name] for name in ("unknown", "unknown", "home")])
     skipped = rng.random((len(start), 3)) < np.array([0, 0.6, 0.5])
     gaps = rng.lognormal(np.log(5), 0.8, skipped.shape)
@@ -133,25 +138,25 @@ def _scripts(
     """
     count = len(start)
     actors = world.add_actors(f"stranger{len(world.actors)}", count, "visitor")
-    address = strangers_addresses(world, count, rng)
+    address = visitor_addresses(world, count, rng)
     program = choose_programs("browser", count, rng)
     lag = rng.random(count)
-    who, step = np.nonzero(~skipped)
-    time = (start[:, None] + np.cumsum(gaps, axis=1))[who, step]
+    row, step = np.nonzero(~skipped)
+    time = (start[:, None] + np.cumsum(gaps, axis=1))[row, step]
     endpoint = steps[step]
     return Events.of(
         time,
-        actor=actors[who],
-        user=NOBODY,
-        address=address[who],
-        agent=agents_at(program[who], lag[who], time - world.scenario.first),
+        actor=actors[row],
+        user=ABSENT,
+        address=address[row],
+        agent=agents_at(program[row], lag[row], time - world.scenario.first),
         endpoint=endpoint,
-        item=choose_items(endpoint, actors[who], False, time, rng),
+        item=choose_items(endpoint, actors[row], False, time, rng),
         status=statuses[step],
     )
 
 
-def strangers_addresses(world: World, count: int, rng: np.random.Generator) -> Ints:
+def visitor_addresses(world: World, count: int, rng: np.random.Generator) -> Ints:
     """int64 (count,): homes and carriers, as strangers have them."""
     home, carrier = world.book.draw("home", count, rng), world.book.draw("carrier", count, rng)
     return np.where(rng.random(count) < 0.35, carrier, home)

@@ -1,4 +1,4 @@
-"""Traffic as NDJSON, one log a line, and as a summary for humans."""
+"""Traffic as NDJSON, one log a line, and as a summary for readers."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ def _write_lines(traffic: Traffic, file: BinaryIO | gzip.GzipFile, labels: bool)
 
 def summary(traffic: Traffic) -> str:
     """A table of actors and logs: benign ones by role, hard cases, attack families."""
-    actors = [traffic.actors[place] for place in traffic.actor.tolist()]
+    actors = [traffic.actors[index] for index in traffic.actor.tolist()]
     seen = {actor.id: actor for actor in actors}
     logs = Counter(actor.attack or actor.role for actor in actors)
     people = Counter(actor.attack or actor.role for actor in seen.values())
     families = [name for name in ATTACKS if logs[name]]
-    cases = Counter(list(CASES)[place] for place in traffic.case.tolist())
+    cases = Counter(list(CASES)[index] for index in traffic.case.tolist())
     rows = [("benign, by role", "actors", "logs")]
     rows += [(f"  {k}", f"{people[k]:,}", f"{n:,}") for k, n in _ordered(logs) if k not in ATTACKS]
     rows.append(("hard cases among them", "", ""))

@@ -35,18 +35,18 @@ _HOURS = ("user_hour_surprise",)
 
 #: Family -> patterns of the features that it changes.
 CHANGED: dict[str, tuple[str, ...]] = {
-    "stuffing_concentrated": (*_DENIED, *_WRITES, *_REPEATS, *_TARGETS, *_RATE),
-    "stuffing_spread": (*_DENIED, *_WRITES, *_REPEATS, *_TARGETS),
+    "credential_stuffing": (*_DENIED, *_WRITES, *_REPEATS, *_TARGETS, *_RATE),
+    "distributed_stuffing": (*_DENIED, *_WRITES, *_REPEATS, *_TARGETS),
     "enumeration_fast": (*_URLS, *_MISSING, *_RATE, *_TARGETS),
     "enumeration_slow": (*_URLS, *_MISSING, *_LONG_RATE, *_TARGETS),
     "token_theft": (*_ORIGIN, *_ENDPOINTS, *_VOLUME, *_RATE),
-    "slow_exfiltration": (*_VOLUME, *_ORIGIN, *_ENDPOINTS, *_URLS, *_SERVER_LOAD, *_LONG_RATE),
+    "bulk_exfiltration": (*_VOLUME, *_ORIGIN, *_ENDPOINTS, *_URLS, *_SERVER_LOAD, *_LONG_RATE),
     "scraping": (*_URLS, *_RATE, *_VOLUME, *_TARGETS),
     "privilege_probing": (*_DENIED, *_MISSING, *_ENDPOINTS, *_WRITES),
     "path_scanning": (*_MISSING, *_DENIED, *_ENDPOINTS, *_URLS, *_RATE),
     "expensive_queries": (*_SERVER_LOAD, *_ERRORS, *_WRITES, *_ENDPOINTS, *_VOLUME, *_REPEATS),
-    "insider_off_hours": (*_HOURS, *_URLS, *_ENDPOINTS, *_RATE),
-    "shared_key": (*_ORIGIN, *_URLS, *_ENDPOINTS, *_RATE, *_RHYTHM, *_MISSING),
+    "off_hours_insider": (*_HOURS, *_URLS, *_ENDPOINTS, *_RATE),
+    "key_sharing": (*_ORIGIN, *_URLS, *_ENDPOINTS, *_RATE, *_RHYTHM, *_MISSING),
     "account_takeover": (*_ORIGIN, *_DENIED, *_WRITES, *_ENDPOINTS),
 }
 

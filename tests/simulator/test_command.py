@@ -29,7 +29,7 @@ def test_the_file_holds_the_simulated_logs(
     assert written == simulate(preset("week", users=20, days=2, seed=3)).logs()
     captured = capsys.readouterr()
     assert f"wrote {len(written):,} logs with labels" in captured.out
-    assert "stuffing_concentrated" in captured.out and "nightly_job" in captured.out
+    assert "credential_stuffing" in captured.out and "nightly_job" in captured.out
     assert "writing" in captured.err
 
 
@@ -47,7 +47,7 @@ def test_equal_traffic_gives_equal_bytes(tmp_path: Path) -> None:
     assert first.read_bytes() == second.read_bytes()
 
 
-def test_a_number_out_of_range_is_said_and_nothing_is_written(
+def test_a_number_out_of_range_is_reported_and_nothing_is_written(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "logs.ndjson"
@@ -56,14 +56,14 @@ def test_a_number_out_of_range_is_said_and_nothing_is_written(
     assert not out.exists()
 
 
-def test_a_place_that_cannot_be_written_to_is_said(
+def test_a_file_that_cannot_be_written_is_reported(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main([*SMALL, "--out", str(tmp_path / "nowhere" / "logs.ndjson")]) == 1
+    assert main([*SMALL, "--out", str(tmp_path / "missing" / "logs.ndjson")]) == 1
     assert "cannot write" in capsys.readouterr().err
 
 
-def test_the_script_explains_itself_in_a_fresh_checkout_without_numpy(tmp_path: Path) -> None:
+def test_the_script_prints_its_options_in_a_fresh_checkout_without_numpy(tmp_path: Path) -> None:
     for folder in ("scripts", "api_anomaly"):
         shutil.copytree(ROOT / folder, tmp_path / folder)
     answer = subprocess.run(

@@ -1,4 +1,4 @@
-"""What users of simulated traffic may rely on."""
+"""What the simulated traffic promises."""
 
 import json
 from collections import defaultdict
@@ -17,7 +17,7 @@ from api_anomaly.simulator.events import World
 from api_anomaly.simulator.people import make_people
 from api_anomaly.simulator.scenario import FAMILIES, PRESETS, Scenario, preset
 from api_anomaly.simulator.services import service_events
-from api_anomaly.simulator.simulation import CONTRACT_FIELDS, TRUTH_FIELDS, Traffic, simulate
+from api_anomaly.simulator.simulation import CONTRACT_FIELDS, LABEL_FIELDS, Traffic, simulate
 
 SMALL = Scenario(seed=5, days=3, training_days=2, users=30, attackers=1)
 
@@ -66,9 +66,9 @@ def test_each_log_has_the_contracts_fields_in_the_contracts_ranges(day: Traffic)
         assert min(log["request_size"], log["response_size"]) >= 0
 
 
-def test_labels_add_the_truth_and_nothing_else(day: Traffic) -> None:
+def test_labels_add_five_fields_and_nothing_else(day: Traffic) -> None:
     log = day.logs()[0]
-    assert tuple(log) == CONTRACT_FIELDS + TRUTH_FIELDS
+    assert tuple(log) == CONTRACT_FIELDS + LABEL_FIELDS
     assert json.loads(json.dumps(log)) == log
 
 
@@ -80,7 +80,7 @@ def test_the_label_of_a_log_is_that_of_its_actor(contaminated_week: Traffic) -> 
     assert all(len(attacks) == 1 for attacks in attack_of.values())
 
 
-def test_a_stolen_account_has_its_owner_and_its_thief_as_actors(fortnight: Traffic) -> None:
+def test_a_stolen_account_has_its_owner_and_its_attacker_as_actors(fortnight: Traffic) -> None:
     logs = fortnight.logs()
     stolen = {log["user_id"] for log in logs if log["attack"] == "token_theft"} - {None}
     owners = {
@@ -100,7 +100,7 @@ def test_every_family_has_as_many_attackers_in_the_test_part_as_asked(fortnight:
     )
 
 
-def test_contamination_puts_attackers_of_their_own_into_the_training_part(
+def test_contamination_puts_other_attackers_into_the_training_part(
     contaminated_week: Traffic,
 ) -> None:
     early, hostile = contaminated_week.training, contaminated_week.label == 1
@@ -115,8 +115,8 @@ def test_attackers_also_send_requests_that_look_ordinary() -> None:
     assert all(attack.cover > 0 for attack in ATTACKS.values())
 
 
-def test_an_insider_works_in_the_night_of_his_own_place() -> None:
-    world = World(preset("fortnight", seed=3, families=("insider_off_hours",)))
+def test_an_insider_works_at_night_in_the_own_time_zone() -> None:
+    world = World(preset("fortnight", seed=3, families=("off_hours_insider",)))
     people = make_people(world)
     _, keys = service_events(world)
     for events in campaign_events(world, people, keys):
@@ -166,7 +166,7 @@ def test_the_families_of_scenarios_are_those_that_can_be_carried_out() -> None:
         {"start": "yesterday"},
     ],
 )
-def test_a_scenario_refuses_numbers_that_make_no_sense(changes: dict[str, object]) -> None:
+def test_a_scenario_rejects_invalid_numbers(changes: dict[str, object]) -> None:
     with pytest.raises(ValueError):
         preset("fortnight", **changes)
 

@@ -1,10 +1,10 @@
-"""No single field may give the attacks away: the simulation would be a toy.
+"""No single field may separate the attacks: the simulation would be too easy.
 
 For each raw field the best classifier that sees nothing else is built: the share of attacks among
 logs with that value (numbers in 64 quantile bins), learnt from the logs of other actors, five
 folds by actor; for numbers also the value itself, high or low. The bounds are average precisions
 on the test part of the fortnight, where attacks are about 6 % of all logs (the value of a guess).
-Identities (user, address) are judged on actors that were not learnt from, for whom they are new.
+Identities (user, address) are tested on actors outside the training folds, for which they are new.
 """
 
 from collections.abc import Sequence
@@ -50,7 +50,7 @@ def average_precision(score: Numbers, label: Numbers) -> float:
     return float((found / (last + 1) * np.diff(recall, prepend=0.0)).sum())
 
 
-def learnt_share(values: npt.NDArray[np.int64], label: Numbers, fold: Numbers) -> Numbers:
+def share_of_attacks(values: npt.NDArray[np.int64], label: Numbers, fold: Numbers) -> Numbers:
     """The share of attacks among logs with the same value in the other folds."""
     score = np.zeros(len(label))
     for held_out in range(FOLDS):
@@ -65,13 +65,13 @@ def learnt_share(values: npt.NDArray[np.int64], label: Numbers, fold: Numbers) -
 def columns(traffic: Traffic) -> dict[str, Sequence[object]]:
     """Each field of the test part."""
     logs = [log for log, early in zip(traffic.logs(), traffic.training, strict=True) if not early]
-    late = ~traffic.training
+    test = ~traffic.training
     fields: dict[str, Sequence[object]] = {
         name: [log[name] for log in logs] for name in BOUNDS if name in logs[0]
     }
-    fields["hour"] = ((traffic.time[late] % 86_400) // 1_800).tolist()
+    fields["hour"] = ((traffic.time[test] % 86_400) // 1_800).tolist()
     fields["user_known"] = [user is not None for user in fields["user_id"]]
-    fields["endpoint_template"] = traffic.template[late].tolist()
+    fields["endpoint_template"] = traffic.template[test].tolist()
     fields["ip_half"] = [str(log["ip_address"])[:7] for log in logs]
     return fields
 
@@ -94,10 +94,10 @@ def fields(fortnight: Traffic) -> dict[str, Sequence[object]]:
 def test_no_single_field_separates_attacks_from_benign_logs(
     name: str, fortnight: Traffic, fields: dict[str, Sequence[object]]
 ) -> None:
-    late = ~fortnight.training
-    label = fortnight.label[late].astype(np.float64)
-    fold = (fortnight.actor[late] * 37 % 101 % FOLDS).astype(np.float64)
-    scores = [learnt_share(codes(name, fields[name]), label, fold)]
+    test = ~fortnight.training
+    label = fortnight.label[test].astype(np.float64)
+    fold = (fortnight.actor[test] * 37 % 101 % FOLDS).astype(np.float64)
+    scores = [share_of_attacks(codes(name, fields[name]), label, fold)]
     if name in NUMBERS:
         measure = np.array(fields[name], dtype=np.float64)
         scores += [measure, -measure]
@@ -108,10 +108,10 @@ def test_no_single_field_separates_attacks_from_benign_logs(
 def test_no_value_of_a_field_belongs_to_attackers_alone(
     name: str, fortnight: Traffic, fields: dict[str, Sequence[object]]
 ) -> None:
-    late = ~fortnight.training
-    label, actor, value = fortnight.label[late], fortnight.actor[late], codes(name, fields[name])
-    for place in np.unique(value[label == 1]):
-        rows = value == place
+    test = ~fortnight.training
+    label, actor, value = fortnight.label[test], fortnight.actor[test], codes(name, fields[name])
+    for index in np.unique(value[label == 1]):
+        rows = value == index
         if len(np.unique(actor[rows & (label == 1)])) >= 3:
             assert label[rows].mean() <= PUREST_VALUE
 
@@ -119,5 +119,5 @@ def test_no_value_of_a_field_belongs_to_attackers_alone(
 def test_the_measure_finds_a_field_that_does_separate(fortnight: Traffic) -> None:
     label = fortnight.label[~fortnight.training].astype(np.float64)
     fold = (np.arange(len(label)) % FOLDS).astype(np.float64)
-    assert average_precision(learnt_share(label.astype(np.int64), label, fold), label) == 1.0
+    assert average_precision(share_of_attacks(label.astype(np.int64), label, fold), label) == 1.0
     assert average_precision(np.zeros(len(label)), label) == pytest.approx(label.mean())
