@@ -1,17 +1,16 @@
-"""How the numeric kernels are compiled, and where the machine code is kept.
+"""How kernels are compiled, and where their machine code is cached.
 
-Numba compiles a kernel at its first call and can keep the machine code on disk. Two of its habits
+Numba compiles a kernel at its first call and can cache the machine code on disk. Two of its rules
 do not fit a service, so this module changes them:
 
-* Numba knows a kept file by the source of the kernel's own module only, so that a kernel that calls
-  one of another module would go stale after an upgrade. Here the folder's name holds a digest of
-  *all* kernel sources.
-* Numba gives up when the folder cannot be written. Here a read-only folder is read and never
-  written, so that code that was compiled when the image was built serves a container with a
-  read-only root. Where nothing can be read or written, every start compiles anew.
+* Numba recognizes a cached file by the source of the kernel's own module only: a kernel that calls
+  one of another module would be stale after an upgrade. Here the name of the folder holds a digest
+  of *all* sources of kernels.
+* Numba gives up when the folder is not writable. Here a read-only folder is read and never written,
+  so that code that was compiled when the image was built serves a container with a read-only root.
+  Where nothing can be read or written, every start compiles anew (about a minute).
 
-The kept files are code and are trusted like the ``.pyc`` files beside them: keep them out of reach
-of others.
+The cached files are code and are trusted like the ``.pyc`` files beside them.
 """
 
 import hashlib
@@ -35,7 +34,7 @@ Record = Any
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 _SOURCES = Path(__file__).parent
-_PACKAGES = ("logs", "features", "model", "explain", "feedback")  # those that hold kernels
+_PACKAGES = ("logs", "features", "model", "explain", "feedback")  # those with kernels
 
 
 @cache
@@ -50,18 +49,19 @@ def source_digest() -> str:
 
 
 @cache
-def kept_code() -> tuple[Path, bool]:
-    """The folder of the compiled kernels and whether it can be written.
+def cache_folder() -> tuple[Path, bool]:
+    """The folder of the compiled kernels and whether it is writable.
 
-    ``KERNEL_CACHE_DIR`` names its parent, by default the package's ``__pycache__``.
+    The environment variable ``KERNEL_CACHE_DIR`` is its parent; default: the package's
+    ``__pycache__``.
     """
-    named = os.environ.get("KERNEL_CACHE_DIR")
-    parent = Path(named) if named else _SOURCES / "__pycache__"
+    configured = os.environ.get("KERNEL_CACHE_DIR")
+    parent = Path(configured) if configured else _SOURCES / "__pycache__"
     folder = parent / f"kernels-{source_digest()}"
-    return folder, _writable(folder)
+    return folder, _is_writable(folder)
 
 
-def _writable(folder: Path) -> bool:
+def _is_writable(folder: Path) -> bool:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()
@@ -71,11 +71,11 @@ def _writable(folder: Path) -> bool:
 
 
 class _Locator(UserProvidedCacheLocator):
-    """Keeps a kernel's machine code in `kept_code`, whatever its module's time stamp says."""
+    """Caches the machine code of a kernel in `cache_folder`, whatever the time of its source."""
 
     def __init__(self, py_func: Any, py_file: str) -> None:
         super().__init__(py_func, py_file)  # type: ignore[no-untyped-call]
-        self._cache_path = str(kept_code()[0] / Path(py_file).stem)
+        self._cache_path = str(cache_folder()[0] / Path(py_file).stem)
 
     def get_source_stamp(self) -> str:
         return source_digest()
@@ -85,48 +85,50 @@ class _Locator(UserProvidedCacheLocator):
         return cls(py_func, py_file)
 
 
-class _CodeOnDisk(CompileResultCacheImpl):
+class _CacheFiles(CompileResultCacheImpl):
     _locator_classes = [_Locator]
 
 
 class _KernelCache(FunctionCache):
-    _impl_class = _CodeOnDisk
+    _impl_class = _CacheFiles
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         try:
             return super().load_overload(sig, target_context)  # type: ignore[no-untyped-call]
-        except Exception:  # whatever is wrong with a kept file, compiling anew is right
-            self._forget()
+        except Exception:  # whatever is wrong with a cached file: compile anew
+            self._delete()
             return None
 
-    def _forget(self) -> None:
-        if kept_code()[1]:
+    def _delete(self) -> None:
+        if cache_folder()[1]:
             with suppress(OSError):
                 self.flush()  # type: ignore[no-untyped-call]
 
     def save_overload(self, sig: Any, data: Any) -> None:
-        if kept_code()[1]:
-            with suppress(OSError):  # a full disk, say; the next start compiles again
+        if cache_folder()[1]:
+            with suppress(OSError):  # for example a full disk; the next start compiles again
                 super().save_overload(sig, data)  # type: ignore[no-untyped-call]
 
 
 def kernel(function: Function) -> Function:
-    """Compile `function` for arrays: no Python objects, no GIL, IEEE arithmetic, kept on disk.
+    """Compile `function` for arrays: no Python objects, no GIL, IEEE arithmetic, cached on disk.
 
-    A kernel that another calls becomes part of it: to hand on a table (dozens of words) would cost
-    more than most of them do.
+    A kernel is inlined into those that call it: passing a table (dozens of words) would cost more
+    than most kernels do.
     """
-    return _kept(function, numba.njit(nogil=True, error_model="numpy", forceinline=True)(function))
+    return _cached(
+        function, numba.njit(nogil=True, error_model="numpy", forceinline=True)(function)
+    )
 
 
 def bare_kernel(function: Function) -> Function:
     """A `kernel` that makes no array and counts no references to those it is given: what is called
     for every byte would spend half its time on that. Its callers hold the arrays meanwhile."""
     uncounted: Any = {"_nrt": False}  # not among the options that Numba declares
-    return _kept(function, numba.njit(nogil=True, error_model="numpy", **uncounted)(function))
+    return _cached(function, numba.njit(nogil=True, error_model="numpy", **uncounted)(function))
 
 
-def _kept(function: Function, compiled: Any) -> Function:
+def _cached(function: Function, compiled: Any) -> Function:
     compiled._cache = _KernelCache(function)  # type: ignore[no-untyped-call]
     dispatcher: Function = compiled
     return dispatcher

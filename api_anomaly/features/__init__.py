@@ -1,1 +1,1 @@
-"""What an actor did lately: the feature table, the extraction pass and the memory it keeps."""
+"""What an actor did: the feature table, the extraction and the memory that it reads and writes."""

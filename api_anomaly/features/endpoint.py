@@ -1,4 +1,4 @@
-"""The baseline of one endpoint: statuses, latency, sizes and how busy it was lately.
+"""The baseline of one endpoint: statuses, latency, sizes and how busy it was in the last hours.
 
 A record of this kind stands for a template with a method (an endpoint), for a template alone or for
 a family of user agents. Its statistics age by count, not by time, so that no wrong clock can wipe
@@ -124,7 +124,7 @@ def _share_excess(endpoint: Record, count: Recent, usual_share: float) -> float:
 
 @kernel
 def write_features(x: NDArray[np.float32], endpoint: Record) -> None:
-    """What happened at the endpoint lately and what is usual there into x (d,)."""
+    """The recent counts of the endpoint and its baseline into x (d,)."""
     statuses, recent = endpoint.statuses, endpoint.recent
     client_errors = statuses[StatusClass.client_error] + statuses[StatusClass.denied]
     client_errors = share(client_errors + statuses[StatusClass.not_found], endpoint.weight, PRIOR)

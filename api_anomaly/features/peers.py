@@ -77,8 +77,8 @@ def peer_surprises(
     """Bits beyond the plausible by which the log's status, its write and its endpoint (whose share
     of all traffic is `expected`) surprise among its peers.
     """
-    known = 1.0 if log.has_user_agent else 0.0
-    weight, whole = known * cells[_cell(log.user_agent, _TOTAL)], traffic.weight + 10.0
+    has_peers = 1.0 if log.has_user_agent else 0.0
+    weight, whole = has_peers * cells[_cell(log.user_agent, _TOTAL)], traffic.weight + 10.0
     expected_status = (cells[_cell(_TOTAL, np.uint64(log.status))] + 0.1) / whole
     part = cells[_cell(log.user_agent, np.uint64(log.status))]
     status = surprise(min(part, weight), weight, min(1.0, expected_status), _PEER_PRIOR)
@@ -86,7 +86,10 @@ def peer_surprises(
     if log.write:
         expected_write = (traffic.writes + 1.0) / whole
         write = surprise(
-            known * peer_group.writes, known * peer_group.weight, expected_write, _PEER_PRIOR
+            has_peers * peer_group.writes,
+            has_peers * peer_group.weight,
+            expected_write,
+            _PEER_PRIOR,
         )
     part = cells[_cell(log.user_agent, log.template)]
     endpoint = surprise(min(part, weight), weight, expected, _PEER_PRIOR)

@@ -75,7 +75,7 @@ class Moment(IntEnum):
 
 
 class StatusClass(IntEnum):
-    """What a status says, as far as the models tell statuses apart."""
+    """The kinds of statuses that the features distinguish."""
 
     success = 0
     redirect = 1

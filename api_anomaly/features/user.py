@@ -15,7 +15,7 @@ from api_anomaly.features.sketches import add, contains
 from api_anomaly.features.table import F
 from api_anomaly.kernels import Record, kernel
 
-_SETTLED_LOGS = 20  # from so many on a user's novelties tell how often users meet new things
+_SETTLED_LOGS = 20  # from so many on a user's novelties tell how often something is new to users
 _HOUR_PRIOR, _DAY_PRIOR = 6.0, 3.0  # active hours that an even spread is worth
 _FULL_SURPRISE_LOGS = 5.0  # with n logs a novelty surprises by n / (n + this)
 
@@ -100,8 +100,10 @@ def write_novelties(
 def _novelty_surprise(
     user: Record, traffic: Record, novelty: Novelty, is_new: bool, own_count: float
 ) -> float:
-    """Bits of surprise that something is new to the user, of whose last requests `own_count` met
-    something new, given how often others do. Few logs cannot surprise: see _FULL_SURPRISE_LOGS.
+    """Bits of surprise that something is new to the user.
+
+    `own_count` of the user's last requests had something new of this kind; how often those of
+    other users do is the prior. Few logs cannot surprise, see _FULL_SURPRISE_LOGS.
     """
     if not is_new:
         return 0.0

@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 import msgspec
 
 from api_anomaly.http.feedback_body import FeedbackReader
-from api_anomaly.kernels import kept_code
+from api_anomaly.kernels import cache_folder
 from api_anomaly.runtime.state import AppState, running
 from api_anomaly.telemetry.journal import Journal
 from api_anomaly.telemetry.metrics import Metrics
@@ -86,7 +86,7 @@ def main() -> int:
             forest_trees=2,
         )
         asyncio.run(live(settings))
-    kept, writable = kept_code()
+    kept, writable = cache_folder()
     count = len(list(kept.glob("*/*.nbc")))
     print(f"{count} compiled kernels in {kept}")
     return 0 if writable and count else 1

@@ -5,7 +5,7 @@ import os
 import shutil
 from time import perf_counter, sleep
 
-from api_anomaly.kernels import kept_code
+from api_anomaly.kernels import cache_folder
 from benchmarks.robustness.service import Service
 from benchmarks.speed.contenders import Run, say
 from benchmarks.speed.measures import spread
@@ -58,7 +58,7 @@ def _start(service: Service, body: bytes) -> float:
 def _read_only(run: Run) -> Service:
     """A service that finds compiled code in a folder that it cannot write."""
     code = run.folder / "kernels"
-    shutil.copytree(kept_code()[0], code / kept_code()[0].name)
+    shutil.copytree(cache_folder()[0], code / cache_folder()[0].name)
     service = run.service("cold_read_only", KERNEL_CACHE_DIR=str(code))
     for folder in [code, *code.rglob("*")]:
         if folder.is_dir():

@@ -54,7 +54,7 @@ def test_it_starts_within_seconds_because_its_kernels_are_already_compiled(
         answer = container.client.post("/detect", json=history(logs, 1))
         assert answer.status_code == 200
         assert answer.elapsed.total_seconds() < 1
-        kept = "from api_anomaly.kernels import kept_code; print(*kept_code())"
+        kept = "from api_anomaly.kernels import cache_folder; print(*cache_folder())"
         folder, writable = parts.podman("exec", container.name, "python", "-c", kept).stdout.split()
         assert folder.startswith("/app/api_anomaly/__pycache__/kernels-")
         assert writable == "False"

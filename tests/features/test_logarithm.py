@@ -1,4 +1,4 @@
-"""The logarithms of a row are those of the C library, to the last place."""
+"""The logarithms of a row are those of the C library, within one unit in the last place."""
 
 import numpy as np
 import pytest

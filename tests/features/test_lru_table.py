@@ -1,4 +1,4 @@
-"""A bounded table behaves as an ordered dictionary from which the least recently seen falls out."""
+"""A table behaves as an ordered dictionary that drops the least recently seen key."""
 
 from collections import OrderedDict
 
@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from api_anomaly.features.memory import ENDPOINT
 from api_anomaly.features.lru_table import (
     EVICTIONS,
     USED,
@@ -18,11 +17,12 @@ from api_anomaly.features.lru_table import (
     insert_records,
     see,
 )
+from api_anomaly.features.records import ENDPOINT
 from tests.support.records import assert_sound, newest_first
 
-# Keys whose places in an index of 8 to 16 collide, wrap round the end, or both.
+# Keys whose positions in an index of 8 to 16 collide, wrap round the end, or both.
 KEYS = st.builds(
-    lambda place, high: place + (high << 20), st.sampled_from((0, 1, 7, 14, 15)), st.integers(0, 4)
+    lambda low, high: low + (high << 20), st.sampled_from((0, 1, 7, 14, 15)), st.integers(0, 4)
 )
 
 
@@ -34,18 +34,18 @@ def seen(table: Table, key: int, last: float = 0.0) -> int:
 
 
 def model_see(model: OrderedDict[int, int], key: int, capacity: int) -> int:
-    """The same on an OrderedDict; whether something fell out."""
-    fell = key not in model and len(model) == capacity
-    if fell:
+    """The same on an OrderedDict; 1 if another key was dropped."""
+    dropped = key not in model and len(model) == capacity
+    if dropped:
         model.popitem(last=False)
     model[key] = model.get(key, 0) + 1
     model.move_to_end(key)
-    return int(fell)
+    return int(dropped)
 
 
 @given(st.integers(1, 7), st.lists(KEYS, max_size=80))
 @settings(max_examples=200)
-def test_it_holds_the_latest_seen_and_nothing_else(capacity: int, keys: list[int]) -> None:
+def test_it_holds_exactly_the_latest_seen(capacity: int, keys: list[int]) -> None:
     table, model, evictions = empty_table(ENDPOINT, capacity), OrderedDict[int, int](), 0
     for key in keys:
         seen(table, key)
@@ -53,21 +53,21 @@ def test_it_holds_the_latest_seen_and_nothing_else(capacity: int, keys: list[int
     assert newest_first(table) == list(model)[::-1]
     assert {key: int(table.records[find(table, np.uint64(key))]["seen"]) for key in model} == model
     assert all(find(table, np.uint64(key)) == -1 for key in set(keys) - set(model))
-    assert [int(table.state[place]) for place in (USED, EVICTIONS)] == [len(model), evictions]
+    assert [int(table.state[i]) for i in (USED, EVICTIONS)] == [len(model), evictions]
     assert_sound(table)
 
 
-def test_taking_a_key_out_of_a_cluster_leaves_the_others_in_reach() -> None:
-    table = empty_table(ENDPOINT, 4)  # an index of 8 places
-    for key in (6, 14, 22, 7):  # 14 and 22 lie past their place, 7 past the end of the index
+def test_removing_a_key_from_a_cluster_keeps_the_others_reachable() -> None:
+    table = empty_table(ENDPOINT, 4)  # an index of 8 positions
+    for key in (6, 14, 22, 7):  # 14 and 22 are pushed past their positions, 7 past the end
         seen(table, key)
-    seen(table, 30)  # 6 falls out, and whatever stood behind it moves up
+    seen(table, 30)  # 6 is dropped, and the keys behind it move up
     assert find(table, np.uint64(6)) == -1
     assert newest_first(table) == [30, 7, 22, 14]
     assert_sound(table)
 
 
-def test_a_new_key_begins_with_a_blank_record_even_in_an_old_place() -> None:
+def test_a_new_key_gets_a_blank_record_in_a_used_slot() -> None:
     table = empty_table(ENDPOINT, 1)
     table.records[seen(table, 1, 5.0)]["total"] = 9.0
     record = table.records[int(see(table, np.uint64(2)))]
@@ -75,7 +75,7 @@ def test_a_new_key_begins_with_a_blank_record_even_in_an_old_place() -> None:
     assert all(np.all(record[name] == 0) for name in ENDPOINT.names or () if name != "key")
 
 
-def test_looking_for_a_key_is_not_seeing_it() -> None:
+def test_finding_a_key_does_not_change_the_order() -> None:
     table = empty_table(ENDPOINT, 2)
     seen(table, 1)
     seen(table, 2)
@@ -93,21 +93,21 @@ def test_the_index_is_never_more_than_half_full(capacity: int) -> None:
 
 @given(st.lists(st.tuples(KEYS, st.integers(-5, 5)), max_size=30))
 @settings(max_examples=60)
-def test_reading_records_in_keeps_the_later_lived_of_one_key(rows: list[tuple[int, int]]) -> None:
+def test_of_inserted_records_with_one_key_the_later_one_stays(rows: list[tuple[int, int]]) -> None:
     records = np.zeros(len(rows), ENDPOINT)
-    for place, (key, last) in enumerate(rows):
-        records[place]["key"], records[place]["last"], records[place]["seen"] = key, last, 1
-        records[place]["total"] = place
+    for i, (key, last) in enumerate(rows):
+        records[i]["key"], records[i]["last"], records[i]["seen"] = key, last, 1
+        records[i]["total"] = i
     table = empty_table(ENDPOINT, 64)
     insert_records(table, records)
     for key in {key for key, _ in rows}:
-        last, place = max((last, place) for place, (k, last) in enumerate(rows) if k == key)
+        last, i = max((last, i) for i, (k, last) in enumerate(rows) if k == key)
         record = table.records[find(table, np.uint64(key))]
-        assert (record["last"], record["total"]) == (last, place)
+        assert (record["last"], record["total"]) == (last, i)
     assert_sound(table)
 
 
-def test_only_known_keys_are_copied_and_the_source_stays() -> None:
+def test_only_held_keys_are_copied_and_the_source_stays() -> None:
     source, target = empty_table(ENDPOINT, 4), empty_table(ENDPOINT, 16)
     for key in (1, 2, 3):
         seen(source, key, float(key))

@@ -1,4 +1,4 @@
-"""Logs as arrays: what is unknown, what an address is, and that order and text survive."""
+"""Logs as arrays: unknown values, addresses, and that order and texts stay."""
 
 import numpy as np
 import pytest
@@ -48,18 +48,18 @@ def test_an_address_is_two_words(text: str | None, words: tuple[int, int]) -> No
     assert address_words(text) == words
 
 
-def test_what_is_no_address_is_refused() -> None:
+def test_an_invalid_address_is_refused() -> None:
     with pytest.raises(ValueError, match="nowhere"):
         columns([plain(ip_address="nowhere")])
 
 
-def test_methods_that_nobody_knows_share_a_code() -> None:
+def test_unknown_methods_share_a_code() -> None:
     held = columns([plain(method=name) for name in ("GET", "DELETE", "PURGE", "")])
     assert [METHODS[code] for code in held.method] == ["GET", "DELETE", "other", "other"]
 
 
 @given(st.lists(st.none() | st.text(max_size=9), max_size=9), st.data())
-def test_texts_survive_in_any_order(values: list[str | None], data: st.DataObject) -> None:
+def test_texts_stay_in_any_order(values: list[str | None], data: st.DataObject) -> None:
     rows = data.draw(st.lists(st.integers(0, len(values) - 1), max_size=9)) if values else []
     held = Texts.of(values)
     assert texts(held) == [value or "" for value in values]
@@ -68,7 +68,7 @@ def test_texts_survive_in_any_order(values: list[str | None], data: st.DataObjec
 
 @given(streams(most=12), st.data())
 @settings(max_examples=30)
-def test_logs_taken_and_joined_are_the_same_logs(logs: list[dict], data: st.DataObject) -> None:
+def test_logs_taken_and_joined_are_the_same(logs: list[dict], data: st.DataObject) -> None:
     cut = data.draw(st.integers(0, len(logs)))
     whole = columns(logs)
     assert len(whole) == len(logs)
@@ -79,7 +79,7 @@ def test_logs_taken_and_joined_are_the_same_logs(logs: list[dict], data: st.Data
 
 @given(streams(most=12).filter(len), st.data())
 @settings(max_examples=30)
-def test_logs_that_follow_one_another_are_not_copied(logs: list[dict], data: st.DataObject) -> None:
+def test_adjacent_logs_are_not_copied(logs: list[dict], data: st.DataObject) -> None:
     whole = columns(logs)
     first = data.draw(st.integers(0, len(logs) - 1))
     end = data.draw(st.integers(first + 1, len(logs)))
@@ -90,6 +90,6 @@ def test_logs_that_follow_one_another_are_not_copied(logs: list[dict], data: st.
     assert len(whole.between(end, end)) == 0
 
 
-def test_logs_of_one_instant_keep_their_order() -> None:
+def test_logs_of_the_same_time_keep_their_order() -> None:
     held = columns([plain(2.0), plain(1.0), plain(2.0), plain(1.0)])
     assert held.in_time_order().tolist() == [1, 3, 0, 2]

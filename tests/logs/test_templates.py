@@ -1,4 +1,4 @@
-"""Which endpoints are one place, which user agents one family, and what shape an endpoint has."""
+"""Which endpoints share a template, which user agents a family, and the shape of an endpoint."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from api_anomaly.features.table import NAMES, to_units
 from api_anomaly.logs.columns import Texts
 from api_anomaly.logs.templates import agent_family, join, mix, read_path, text_key
 from api_anomaly.features.memory import Memory
-from tests.support import reference_log_record as naive_reading
+from tests.support import reference_log_record as reference
 from tests.support.streams import ENDPOINTS, columns, plain
 
 
@@ -38,7 +38,7 @@ def shape(endpoint: str) -> dict[str, float]:
 
 UUID, OTHER_UUID = "123e4567-e89b-12d3-a456-426614174000", "0dab0a2f-4b1c-4e7e-9b2a-2e4c6a8b0d1f"
 
-ONE_PLACE = [
+SAME_TEMPLATE = [
     ("/users/17/orders", "/users/42/orders"),
     ("/orders/9999999", "/orders/10000000"),
     ("/orders/1", "/orders/12345678901234567890"),
@@ -56,7 +56,7 @@ ONE_PLACE = [
     ("/v1.2/x", "/v10.25/x"),
     ("/img-1024x768.png", "/img-1x2.png"),
 ]
-OTHER_PLACES = [
+DIFFERENT_TEMPLATES = [
     ("/users/17", "/users/17/orders"),
     ("/users/17", "/users/anne"),
     ("/users/anne", "/users/paul"),
@@ -73,13 +73,13 @@ OTHER_PLACES = [
 ]
 
 
-@pytest.mark.parametrize(("one", "other"), ONE_PLACE)
-def test_these_are_one_place(one: str, other: str) -> None:
+@pytest.mark.parametrize(("one", "other"), SAME_TEMPLATE)
+def test_same_template(one: str, other: str) -> None:
     assert template(one) == template(other)
 
 
-@pytest.mark.parametrize(("one", "other"), OTHER_PLACES)
-def test_these_are_two_places(one: str, other: str) -> None:
+@pytest.mark.parametrize(("one", "other"), DIFFERENT_TEMPLATES)
+def test_different_templates(one: str, other: str) -> None:
     assert template(one) != template(other)
 
 
@@ -93,7 +93,9 @@ def test_these_are_two_places(one: str, other: str) -> None:
         ("Chrome", "chrome", False),
     ],
 )
-def test_an_agents_family_is_its_name_without_versions(one: str, other: str, same: bool) -> None:
+def test_the_family_of_a_user_agent_is_its_name_without_versions(
+    one: str, other: str, same: bool
+) -> None:
     assert (family(one) == family(other)) is same
 
 
@@ -116,16 +118,16 @@ def test_the_shape_of_an_endpoint(endpoint: str, expected: tuple[int, ...]) -> N
 
 
 @given(st.one_of(st.sampled_from(ENDPOINTS), st.text(max_size=60)))
-def test_a_template_is_the_naive_readers(endpoint: str) -> None:
-    assert template(endpoint) == naive_reading.template_key(naive_reading.encoded(endpoint))
+def test_a_template_is_that_of_the_reference(endpoint: str) -> None:
+    assert template(endpoint) == reference.template_key(reference.encoded(endpoint))
 
 
 @given(st.integers(0, 2**64 - 1), st.integers(0, 2**64 - 1))
-def test_keys_are_joined_as_the_naive_reader_joins_them(first: int, second: int) -> None:
-    assert int(mix(np.uint64(first))) == naive_reading.mix(first)
+def test_keys_are_joined_as_by_the_reference(first: int, second: int) -> None:
+    assert int(mix(np.uint64(first))) == reference.mix(first)
     joined = int(join(np.uint64(first), np.uint64(second)))
-    assert joined == naive_reading.join(first, second)
-    assert first == second or joined != naive_reading.join(second, first)
+    assert joined == reference.join(first, second)
+    assert first == second or joined != reference.join(second, first)
 
 
 def test_texts_of_different_kinds_have_different_keys() -> None:

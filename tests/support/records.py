@@ -1,4 +1,4 @@
-"""Looking into a memory: one actor's record, and whether two memories hold the same."""
+"""Reading a memory in tests: one record, or all contents in a form that can be compared."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from api_anomaly.features.lru_table import EVICTIONS, NEWEST, OLDEST, USED, Tabl
 
 
 def record(table: Table, key: int) -> Any:
-    """The record of `key`, which must be there."""
+    """The record of `key`; AssertionError without one."""
     slot = find(table, np.uint64(key))
     assert slot >= 0, "no such record"
     return table.records[slot]
@@ -25,7 +25,7 @@ def newest_first(table: Table) -> list[int]:
 
 
 def contents(memory: Memory) -> dict[str, Any]:
-    """All that a memory holds, in a form that can be compared."""
+    """All arrays of a memory by name."""
     state = memory.state
     tables = {"actors": state.actors, "endpoints": state.endpoints}
     held: dict[str, Any] = {
@@ -36,7 +36,7 @@ def contents(memory: Memory) -> dict[str, Any]:
         used = table.records[: table.state[USED]]
         held[name] = {int(record["key"]): record.tobytes() for record in used}
         held[f"{name} in order"] = newest_first(table)
-        held[f"{name} counted"] = [int(table.state[place]) for place in (USED, EVICTIONS)]
+        held[f"{name} counted"] = [int(table.state[i]) for i in (USED, EVICTIONS)]
     return held
 
 

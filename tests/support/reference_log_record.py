@@ -1,6 +1,6 @@
-"""Reading one log, slowly and plainly: the same keys, templates and shapes as the kernels'.
+"""Parsing one log, slowly and plainly: the same keys, templates and shapes as the kernels.
 
-Written from the docstrings of `endpoints` and `reading` over Python's own integers, bytes and
+Written from the docstrings of `templates` and `log_record` with Python's own integers, bytes and
 regular expressions.
 """
 
@@ -14,7 +14,7 @@ MASK = (1 << 64) - 1
 OFFSET, PRIME = 0xCBF29CE484222325, 0x100000001B3
 IDENTIFIER = 0xFFF1
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE")
-MOST = 1e15
+LARGEST = 1e15
 
 _PLAIN = rb"A-Za-z_.~+,:@!*"
 _USUAL = re.compile(rb"[" + _PLAIN + rb"0-9/?&;=-]")
@@ -41,7 +41,6 @@ def join(first: int, second: int) -> int:
 
 @lru_cache(maxsize=None)
 def text_key(text: bytes, salt: int) -> int:
-    """Key of a text of one kind."""
     return mix(fnv(text, OFFSET ^ salt))
 
 
@@ -84,13 +83,13 @@ def last_number(endpoint: bytes) -> float | None:
 
 
 @lru_cache(maxsize=None)
-def odd(endpoint: bytes) -> int:
-    """How many bytes a plain path or query does not hold."""
+def unusual_characters(endpoint: bytes) -> int:
+    """How many bytes do not occur in a plain path or query."""
     return len(endpoint) - len(_USUAL.findall(endpoint))
 
 
 @lru_cache(maxsize=None)
-def longest(endpoint: bytes) -> int:
+def longest_token(endpoint: bytes) -> int:
     """Bytes of the longest run between separators."""
     return max(map(len, re.split(rb"[/?&;=]", endpoint)))
 
@@ -110,37 +109,38 @@ def address_of(text: str | None) -> Address | None:
     if text:
         parsed = ipaddress.ip_address(text)
         number = int(parsed) + (0xFFFF << 32 if parsed.version == 4 else 0)
-    v4 = number >> 32 == 0xFFFF
-    network = number >> 8 & MASK if v4 else number >> 80
+    is_ipv4 = number >> 32 == 0xFFFF
+    network = number >> 8 & MASK if is_ipv4 else number >> 80
     return Address(number >> 64, number & MASK, network) if number else None
 
 
-class Read(NamedTuple):
-    """What the pass needs to know of one log; None is unknown."""
+class ParsedLog(NamedTuple):
+    """What the extraction needs of one log; None is unknown."""
 
     time: float
     user: int
     address: int
     network: int
-    agent: int
-    agent_known: bool
-    place: int
+    user_agent: int
+    has_user_agent: bool
+    template: int
     endpoint: int
-    object: int
+    url: int
     status: int
     method: int
     seconds: float | None
-    request: float | None
-    response: float | None
+    request_bytes: float | None
+    response_bytes: float | None
     number: float | None
     length: int
     depth: int
     parameters: int
-    odd: int
-    longest: int
+    unusual_characters: int
+    longest_token: int
 
 
-def _who(log: dict[str, Any]) -> tuple[int, int, int]:
+def _client(log: dict[str, Any]) -> tuple[int, int, int]:
+    """Keys of user, address and network."""
     user, address = log["user_id"], address_of(log["ip_address"])
     key = join(join(address.high, address.low), 3) if address else join(join(0, 0), 3)
     name = text_key(encoded(user), 1) if user else join(key, 3)
@@ -153,36 +153,37 @@ def encoded(text: str | None) -> bytes:
     return (text or "").encode("utf-8", "surrogatepass")
 
 
-def _known(value: float | None) -> float | None:
-    return None if value is None or math.isnan(value) or value < 0 else min(float(value), MOST)
+def _amount(value: float | None) -> float | None:
+    unknown = value is None or math.isnan(value) or value < 0
+    return None if unknown else min(float(value), LARGEST)
 
 
-def read(log: dict[str, Any]) -> Read:
+def parse(log: dict[str, Any]) -> ParsedLog:
     """One log of the HTTP contract's fields; `time` is in Unix seconds."""
-    endpoint, agent = encoded(log["endpoint"]), encoded(log["user_agent"])
-    user, address, network = _who(log)
+    endpoint, user_agent = encoded(log["endpoint"]), encoded(log["user_agent"])
+    user, address, network = _client(log)
     method = METHODS.index(log["method"]) if log["method"] in METHODS else len(METHODS)
-    place = join(template_key(endpoint), 5)
+    template = join(template_key(endpoint), 5)
     query = re.search(rb"\?.*", endpoint, re.DOTALL)
-    return Read(
+    return ParsedLog(
         time=log["time"],
         user=user,
         address=address,
         network=network,
-        agent=agent_family(agent),
-        agent_known=len(agent) > 1,
-        place=place,
-        endpoint=join(place, method),
-        object=text_key(endpoint, 2),
+        user_agent=agent_family(user_agent),
+        has_user_agent=len(user_agent) > 1,
+        template=template,
+        endpoint=join(template, method),
+        url=text_key(endpoint, 2),
         status=log["status_code"],
         method=method,
-        seconds=_known(log["response_time"]),
-        request=_known(log["request_size"]),
-        response=_known(log["response_size"]),
+        seconds=_amount(log["response_time"]),
+        request_bytes=_amount(log["request_size"]),
+        response_bytes=_amount(log["response_size"]),
         number=last_number(endpoint),
         length=len(endpoint),
         depth=len(segments(endpoint)),
         parameters=len(re.findall(rb"[?&;]", query[0])) if query else 0,
-        odd=odd(endpoint),
-        longest=longest(endpoint),
+        unusual_characters=unusual_characters(endpoint),
+        longest_token=longest_token(endpoint),
     )

@@ -1,4 +1,4 @@
-"""Logs to test with: drawn by Hypothesis, with every field missing or odd at times, or plain."""
+"""Test logs: drawn by Hypothesis, with each field missing or extreme at times, or ordinary ones."""
 
 import math
 from typing import Any
@@ -79,20 +79,20 @@ def amount() -> st.SearchStrategy[float | None]:
 def streams(
     draw: st.DrawFn, most: int = 60, gaps: tuple[float, ...] = (*_GAPS, *_LATE)
 ) -> list[Log]:
-    """Up to `most` logs, in order or late, of few actors who meet again and again."""
+    """Up to `most` logs, in order or late, of few actors."""
     time = draw(st.sampled_from((START, START, START + 0.1, YEAR_1, YEAR_9999)))
     logs = []
     for _ in range(draw(st.integers(0, most))):
         time += draw(st.sampled_from(gaps))
         if draw(st.integers(0, 60)) == 0:
             time = draw(st.sampled_from((START, YEAR_1, YEAR_9999)))
-        log = draw(_facts())
+        log = draw(_fields())
         logs.append({"time": min(max(time, YEAR_1), YEAR_9999), **log})
         logs += [logs[-1]] * draw(st.sampled_from((0, 0, 0, 1)))
     return logs
 
 
-def _facts() -> st.SearchStrategy[Log]:
+def _fields() -> st.SearchStrategy[Log]:
     return st.fixed_dictionaries(
         {
             "user_id": st.sampled_from(USERS),
@@ -114,7 +114,7 @@ def columns(logs: list[Log]) -> Columns:
 
 
 def plain(time: float = START, **other: Any) -> Log:
-    """One usual log, but for what is given."""
+    """One ordinary log with the given fields."""
     return {
         "time": time,
         "user_id": "ann",
@@ -132,23 +132,23 @@ def plain(time: float = START, **other: Any) -> Log:
 def traffic(
     count: int, seed: int = 0, users: int = 12, site: str = "", pace: float = 20.0
 ) -> list[Log]:
-    """`count` logs of `users` calm users of one site, in time order."""
-    chance = np.random.default_rng(seed)
+    """Ordinary logs of one site in time order, on average `pace` seconds apart."""
+    rng = np.random.default_rng(seed)
     logs, time = [], START
     for _ in range(count):
-        time += float(chance.exponential(pace))
-        user = int(chance.integers(users))
+        time += float(rng.exponential(pace))
+        user = int(rng.integers(users))
         logs.append(
             plain(
                 time,
                 user_id=f"{site}user-{user}",
                 ip_address=f"192.0.{len(site)}.{user + 1}",
                 user_agent=f"{site}client/1.0" if user % 3 else f"{site}browser/2.1",
-                endpoint=f"/{site}orders/{chance.integers(40)}" if user % 2 else f"/{site}items",
-                method=str(chance.choice(["GET", "GET", "GET", "POST"])),
-                status_code=int(chance.choice([200, 200, 200, 201, 404])),
-                response_time=round(float(chance.lognormal(-2.0, 0.4)), 4),
-                response_size=int(chance.integers(900, 2_000)),
+                endpoint=f"/{site}orders/{rng.integers(40)}" if user % 2 else f"/{site}items",
+                method=str(rng.choice(["GET", "GET", "GET", "POST"])),
+                status_code=int(rng.choice([200, 200, 200, 201, 404])),
+                response_time=round(float(rng.lognormal(-2.0, 0.4)), 4),
+                response_size=int(rng.integers(900, 2_000)),
             )
         )
     return logs
