@@ -31,12 +31,13 @@ class Announced(uvicorn.Server):
 
 
 @contextmanager
-def running(app: Any) -> Iterator[str]:
-    """`app` under a real uvicorn on a free loopback port: its address. Stopped as by SIGTERM."""
+def running(app: Any, http: Any = BoundedHttpProtocol) -> Iterator[str]:
+    """`app` under a real uvicorn on a free loopback port: its address. Stopped as by SIGTERM.
+    `http`: uvicorn's protocol class, or "auto" for its own."""
     listener = socket.create_server(("127.0.0.1", 0))
     config = uvicorn.Config(
         app,
-        http=BoundedHttpProtocol,
+        http=http,
         access_log=False,
         log_level="warning",
         log_config=None,
@@ -56,9 +57,11 @@ def running(app: Any) -> Iterator[str]:
 
 
 @contextmanager
-def calling(app: Any) -> Iterator[httpx.Client]:
-    """A client with the tests' token for a running `app`."""
-    with running(app) as address:
-        headers = {"Authorization": f"Bearer {TOKEN}"}
+def calling(
+    app: Any, http: Any = BoundedHttpProtocol, token: str = TOKEN
+) -> Iterator[httpx.Client]:
+    """A client with `token` for a running `app`."""
+    with running(app, http) as address:
+        headers = {"Authorization": f"Bearer {token}"}
         with httpx.Client(base_url=address, headers=headers, timeout=300) as client:
             yield client
