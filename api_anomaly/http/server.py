@@ -1,27 +1,27 @@
-"""Running the application under uvicorn, as main does."""
+"""Runs the application under uvicorn, as `python main.py` does."""
 
 import resource
 
 import uvicorn
 from fastapi import FastAPI
 
-from api_anomaly.settings import Settings
 from api_anomaly.http.protocol import BoundedHttpProtocol
+from api_anomaly.settings import Settings
 
-#: Seconds for open requests after a SIGTERM; then they are cancelled, so that the memory can be
-#: kept before an orchestrator's usual 30 seconds are over.
+#: Seconds for open requests after a SIGTERM. Then they are cancelled, so that the memory is on disk
+#: before the usual 30 seconds of an orchestrator are over.
 _GRACE_SECONDS = 20
-#: Seconds a connection may rest between two requests: longer than most shippers wait between two
-#: batches, so that the server is not the one that ends it under a request's way.
+#: Seconds a connection may be idle: longer than most log shippers pause between two batches, so
+#: that the server does not close it while a request is on its way.
 _KEEP_ALIVE_SECONDS = 75
-#: Open files besides the connections: models, journal, database, libraries.
+#: Open files besides connections: models, journal, database, libraries.
 _OTHER_FILES = 200
 
 
 def serve(app: FastAPI, settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT. uvicorn's access log stays off: it would hold addresses."""
+    """Serve until SIGTERM or SIGINT. uvicorn's access log is off: it contains addresses."""
     scheme = "https" if settings.ssl_certfile else "http"
-    _allow_files(settings.max_connections + _OTHER_FILES)
+    _raise_file_limit(settings.max_connections + _OTHER_FILES)
     print(f"Serving on {scheme}://{settings.host}:{settings.port}", flush=True)
     uvicorn.run(
         app,
@@ -30,7 +30,7 @@ def serve(app: FastAPI, settings: Settings) -> None:
         ssl_certfile=settings.ssl_certfile,
         ssl_keyfile=settings.ssl_keyfile,
         access_log=False,
-        # What uvicorn warns of, callers can make it say as often as they like.
+        # Clients can cause its warnings at any rate.
         log_level="error",
         server_header=False,
         timeout_graceful_shutdown=_GRACE_SECONDS,
@@ -41,8 +41,8 @@ def serve(app: FastAPI, settings: Settings) -> None:
     )
 
 
-def _allow_files(count: int) -> None:
-    """Let the process have so many open files, or as many as it may."""
+def _raise_file_limit(count: int) -> None:
+    """Raise the limit on open files to `count`, or as far as the process may."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = count if hard == resource.RLIM_INFINITY else min(count, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:

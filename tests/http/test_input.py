@@ -1,4 +1,4 @@
-"""Whatever is sent: an answer below 500 or a closed connection, and a service as well as before."""
+"""Any input gets a response below 500 or a closed connection, and harms nothing."""
 
 import gzip
 import json
@@ -23,7 +23,7 @@ EDGES = (
     *('"1"', '""', "true", "null", "[]", "{}", "NaN", "Infinity", "1e", "0x10", "١"),
 )
 NUMBERS = ("timestamp", "status_code", "response_time", "request_size", "response_size", "label")
-MOMENTS = (
+TIMES = (
     *("0001-01-01T00:00:00Z", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59.999999Z"),
     *("9999-12-31T23:59:59-14:00", "1970-01-01T00:00:00Z", "2038-01-19T03:14:08Z", "0000-01-01"),
     *("2024-02-30T00:00:00Z", "2024-06-30T23:59:60Z", "2024-01-01T24:00:00Z", "-62135596800"),
@@ -32,9 +32,9 @@ MOMENTS = (
 
 @pytest.fixture(scope="module")
 def client(serve_app, logs, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
-    """A trained service; the tests do not mind what it remembers. At the end: not one 5xx."""
+    """A trained service, shared by the tests. At the end: no 5xx was sent."""
     folder = tmp_path_factory.mktemp("input")
-    made = Settings(
+    chosen = Settings(
         auth_token=(TOKEN,),
         model_path=folder / "m.pkl",
         scaler_path=folder / "s.pkl",
@@ -43,7 +43,7 @@ def client(serve_app, logs, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         forest_trees=5,
         max_open_requests=10_000,
     )
-    with serve_app(create_app(made)) as client:
+    with serve_app(create_app(chosen)) as client:
         assert client.post("/train", json={"logs": logs(100)}).status_code == 200
         yield client
         text = client.get("/metrics").text
@@ -60,7 +60,7 @@ def log_with(field: str, value: str) -> bytes:
 
 
 @pytest.mark.parametrize("field", NUMBERS)
-def test_numbers_at_every_edge(client: httpx.Client, field: str) -> None:
+def test_extreme_numbers_in_a_log_are_taken_or_refused(client: httpx.Client, field: str) -> None:
     for value in EDGES:
         for path in ("/detect", "/train"):
             content = b'{"logs": [' + b",".join([log_with(field, value)] * 12) + b"]}"
@@ -71,24 +71,23 @@ def test_numbers_at_every_edge(client: httpx.Client, field: str) -> None:
 
 
 @pytest.mark.parametrize("option", ["threshold", "test_size", "include_scores", "update_state"])
-def test_options_at_every_edge(client: httpx.Client, option: str) -> None:
+def test_extreme_options_are_taken_or_refused(client: httpx.Client, option: str) -> None:
     for value in EDGES:
         for path in ("/detect", "/train"):
             content = f'{{"logs": [], "{option}": {value}}}'.encode()
             assert client.post(path, content=content).status_code in (200, 422)
 
 
-@pytest.mark.parametrize("moment", MOMENTS)
-def test_clocks_that_are_far_off(client: httpx.Client, logs, moment: str) -> None:
-    """A stranger whose clock is wrong by millennia changes no score of the others."""
+@pytest.mark.parametrize("time", TIMES)
+def test_wrong_clocks_change_no_score_of_other_users(client: httpx.Client, logs, time: str) -> None:
     others = logs(20, start=1_700_300_000.0)
-    asked = {"logs": others, "include_scores": True, "update_state": False}
-    before = client.post("/detect", json=asked).json()["scores"]
-    odd = {"timestamp": moment, "user_id": f"skewed-{moment}", "endpoint": "/clock"}
-    odd |= {"method": "GET", "status_code": 200}
-    sent = client.post("/detect", json={"logs": [odd, *logs(1), odd]})
+    batch = {"logs": others, "include_scores": True, "update_state": False}
+    before = client.post("/detect", json=batch).json()["scores"]
+    skewed = {"timestamp": time, "user_id": f"skewed-{time}", "endpoint": "/clock"}
+    skewed |= {"method": "GET", "status_code": 200}
+    sent = client.post("/detect", json={"logs": [skewed, *logs(1), skewed]})
     assert sent.status_code in (200, 422)
-    after = client.post("/detect", json=asked).json()["scores"]
+    after = client.post("/detect", json=batch).json()["scores"]
     assert max(abs(a - b) for a, b in zip(after, before, strict=True)) < 0.05
 
 
@@ -111,30 +110,34 @@ def test_clocks_that_are_far_off(client: httpx.Client, logs, moment: str) -> Non
     ids=range(12),
 )
 @pytest.mark.parametrize("path", ["/detect", "/train"])
-def test_odd_json(client: httpx.Client, path: str, body: bytes) -> None:
+def test_unusual_json_is_taken_or_refused(client: httpx.Client, path: str, body: bytes) -> None:
     assert client.post(path, content=body).status_code in (200, 413, 422)
 
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
-def test_gzip_that_was_cut_or_changed(client: httpx.Client, logs, data: st.DataObject) -> None:
+def test_truncated_or_changed_gzip_is_taken_or_refused(
+    client: httpx.Client, logs, data: st.DataObject
+) -> None:
     whole = gzip.compress(json.dumps({"logs": logs(3)}).encode())
     cut = data.draw(st.integers(0, len(whole)))
     changed = bytearray(whole[:cut])
     for _ in range(data.draw(st.integers(0, 3)) if changed else 0):
         changed[data.draw(st.integers(0, len(changed) - 1))] ^= data.draw(st.integers(1, 255))
-    zipped = {"Content-Encoding": "gzip"}
-    answer = client.post("/detect", content=bytes(changed), headers=zipped)
+    compressed = {"Content-Encoding": "gzip"}
+    answer = client.post("/detect", content=bytes(changed), headers=compressed)
     assert answer.status_code in (200, 400, 422)
 
 
-def test_bombs_in_bombs_and_a_million_empty_parts_stop_at_the_limit(client: httpx.Client) -> None:
-    zipped = {"Content-Encoding": "gzip"}
+def test_gzip_bombs_nested_bombs_and_empty_members_stop_at_the_limit(client: httpx.Client) -> None:
+    compressed = {"Content-Encoding": "gzip"}
     bomb = gzip.compress(b"\0" * 200_000_000)
-    assert client.post("/detect", content=bomb, headers=zipped).status_code == 413
-    assert client.post("/detect", content=gzip.compress(bomb), headers=zipped).status_code == 422
+    assert client.post("/detect", content=bomb, headers=compressed).status_code == 413
+    assert (
+        client.post("/detect", content=gzip.compress(bomb), headers=compressed).status_code == 422
+    )
     parts = gzip.compress(b"") * 100_000
-    assert client.post("/detect", content=parts, headers=zipped).status_code == 400
+    assert client.post("/detect", content=parts, headers=compressed).status_code == 400
 
 
 pieces = st.sampled_from(
@@ -165,16 +168,17 @@ pieces = st.sampled_from(
 
 @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(sent=st.lists(pieces | st.binary(max_size=20), max_size=14).map(b"".join))
-def test_whatever_comes_over_the_wire(client: httpx.Client, sent: bytes) -> None:
-    """Raw bytes, then the caller says that this was all: no answer is a 5xx, none hangs."""
+def test_any_bytes_on_a_connection_get_no_5xx_and_no_hang(
+    client: httpx.Client, sent: bytes
+) -> None:
     with socket.create_connection(
         (client.base_url.host, client.base_url.port), timeout=30
-    ) as to_score:
-        to_score.sendall(sent)
-        to_score.shutdown(socket.SHUT_WR)
+    ) as connection:
+        connection.sendall(sent)
+        connection.shutdown(socket.SHUT_WR)
         answer = b""
         try:
-            while part := to_score.recv(65_536):
+            while part := connection.recv(65_536):
                 answer += part
         except ConnectionResetError:
             pass
@@ -183,8 +187,8 @@ def test_whatever_comes_over_the_wire(client: httpx.Client, sent: bytes) -> None
 
 
 @pytest.mark.slow
-def test_ten_million_elements_of_junk_take_little_room_and_time(tmp_path: Path, logs) -> None:
-    junk: dict[str, Any] = {
+def test_ten_million_invalid_elements_take_little_memory(tmp_path: Path, logs) -> None:
+    invalid: dict[str, Any] = {
         "numbers": b"0," * 10_000_000 + b"0",
         "empty objects": b"{}," * 10_000_000 + b"{}",
         "lists": b"[]," * 10_000_000 + b"[]",
@@ -193,7 +197,7 @@ def test_ten_million_elements_of_junk_take_little_room_and_time(tmp_path: Path, 
     with Service(tmp_path, **limits) as service:
         service.post("/train", {"logs": logs(100)})
         before = service.resident()
-        for name, elements in junk.items():
+        for name, elements in invalid.items():
             body = b'{"logs": [' + elements + b"]}"
             for path in ("/detect", "/train"):
                 answer = service.ask("POST", path, body)
