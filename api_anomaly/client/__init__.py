@@ -1,10 +1,15 @@
-"""The replay client: an access log in, an anomaly report out, over HTTP alone.
+"""The client: an access log in, a report out, over HTTP only.
 
-    file or - -> source (bytes, gzip) -> formats (which kind of line?) -> lines | records (parse)
-              -> clean (the contract's ten fields) -> replaying (train, then detect in batches)
-              -> tally (by user or address, against labels) -> tables (people), JSON (programs)
+    source.py      bytes, gzip -> lines or JSON items
+    reader.py      lines -> logs, by api_anomaly.logs.formats
+    service.py     the service over HTTP: safe retries, errors that say what happened
+    training.py    one training request of many logs
+    detection.py   detection in batches
+    summary.py     anomalies by user or address; labels.py: detections against the labels of a file
+    report.py      the printed report; json_report.py: the same for programs
+    replay.py      all of the above: train on the earlier part, detect on the rest
+    smoke.py       a smoke test of a deployment
 
-What lives here: everything that a client of the service needs. What may not: anything of
-`api_anomaly`. The HTTP contract is the only thing that the two packages share, so what works here
-works for any client.
+Of the service it imports `api_anomaly.logs.formats` only: everything else goes through the HTTP
+contract, so what works here works for any client.
 """

@@ -1,9 +1,8 @@
-"""Verdicts against the labels of a file: recall, precision, false alarms, by log and by actor.
+"""Detections against the labels of a file: recall, precision, false positives, by log and actor.
 
-Logs whose label is unknown (null) are left out of every figure. An actor is who the file says
-(`actor`), else the user, else the address. An actor with at least one attack log is an attacker;
-the ordinary logs of an attacker count as ordinary, and their false alarms are told apart from
-those of actors who never attack.
+Logs with an unknown label (null) are in no figure. An actor is what the file says (`actor`), else
+the user, else the address. An actor with at least one attack log is an attacker; the benign logs of
+an attacker count as benign, and their false positives are also counted on their own.
 """
 
 from collections import Counter
@@ -12,121 +11,119 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import NamedTuple
 
-from api_anomaly.client.reading import Entry
-from api_anomaly.client.summary import who
+from api_anomaly.client.reader import Entry
+from api_anomaly.client.summary import actor_name
 
 
 @dataclass
 class ActorStats:
-    """What one actor did in one attack family, or outside any."""
+    """Logs of one actor in one attack family, or of its benign part."""
 
     logs: int = 0
     flagged: int = 0
-    until_found: int = 0  # attack logs up to and with the first flagged one; 0 = never found
+    logs_until_found: int = 0  # up to and with the first flagged log; 0 = never flagged
 
     def add(self, flagged: bool) -> None:
         self.logs += 1
         self.flagged += flagged
-        if flagged and not self.until_found:
-            self.until_found = self.logs
+        if flagged and not self.logs_until_found:
+            self.logs_until_found = self.logs
 
 
 class Family(NamedTuple):
-    """How one attack family was found."""
+    """Detections in one attack family."""
 
     name: str
     actors: int
     actors_found: int
     logs: int
     logs_flagged: int
-    until_found: float | None  # median attack logs of a found actor up to its first anomaly
+    logs_until_found: float | None  # median attack logs of a found actor up to its first anomaly
     missed: tuple[str, ...]  # actors never flagged
 
 
 @dataclass
 class LabelReport:
-    """The count so far."""
+    """Sums up batches."""
 
     unknown: int = 0
-    _cases: Counter[str] = field(default_factory=Counter)  # hard case -> false alarms
+    _cases: Counter[str] = field(default_factory=Counter)  # hard case -> false positives
     _attacks: dict[tuple[str, str], ActorStats] = field(default_factory=dict)  # (family, actor)
-    _ordinary: dict[str, ActorStats] = field(default_factory=dict)  # actor
+    _benign: dict[str, ActorStats] = field(default_factory=dict)  # actor
 
     def add(self, entries: Sequence[Entry], flagged: frozenset[int]) -> None:
-        """One batch and the places in it that were flagged."""
-        for place, entry in enumerate(entries):
-            truth = entry.truth
-            if truth is None:
+        """Count one batch; `flagged` holds the indices of its anomalies."""
+        for index, entry in enumerate(entries):
+            label = entry.label
+            if label is None:
                 continue
-            if truth.label is None:
+            if label.is_attack is None:
                 self.unknown += 1
                 continue
-            actor = truth.actor or who(entry)
-            if truth.label == 1:
-                deeds = self._attacks.setdefault((truth.attack or "attack", actor), ActorStats())
+            actor = label.actor or actor_name(entry)
+            if label.is_attack:
+                family = label.attack or "attack"
+                stats = self._attacks.setdefault((family, actor), ActorStats())
             else:
-                deeds = self._ordinary.setdefault(actor, ActorStats())
-                if truth.case and place in flagged:
-                    self._cases[truth.case] += 1
-            deeds.add(place in flagged)
+                stats = self._benign.setdefault(actor, ActorStats())
+                if label.case and index in flagged:
+                    self._cases[label.case] += 1
+            stats.add(index in flagged)
 
     @property
     def labelled(self) -> bool:
         """Whether any log carried a known label."""
-        return bool(self._attacks or self._ordinary)
+        return bool(self._attacks or self._benign)
 
     def families(self) -> list[Family]:
         """One row for each attack family, the largest first."""
-        rows = []
-        for name in {family for family, _ in self._attacks}:
-            deeds = {
-                actor: deed for (family, actor), deed in self._attacks.items() if family == name
-            }
-            found = [deed.until_found for deed in deeds.values() if deed.until_found]
-            rows.append(
-                Family(
-                    name=name,
-                    actors=len(deeds),
-                    actors_found=len(found),
-                    logs=sum(deed.logs for deed in deeds.values()),
-                    logs_flagged=sum(deed.flagged for deed in deeds.values()),
-                    until_found=median(found) if found else None,
-                    missed=tuple(
-                        sorted(actor for actor, deed in deeds.items() if not deed.until_found)
-                    ),
-                )
-            )
+        by_family: dict[str, dict[str, ActorStats]] = {}
+        for (family, actor), stats in self._attacks.items():
+            by_family.setdefault(family, {})[actor] = stats
+        rows = [_family(name, actors) for name, actors in by_family.items()]
         return sorted(rows, key=lambda row: (-row.logs, row.name))
 
     def figures(self) -> dict[str, float | int | dict[str, int] | None]:
-        """The totals. Shares are None where nothing stands below the line."""
+        """The totals. A share of nothing is None."""
         attackers = {actor for _, actor in self._attacks}
-        found = {actor for (_, actor), deed in self._attacks.items() if deed.flagged}
-        innocent = {actor: deed for actor, deed in self._ordinary.items() if actor not in attackers}
-        alarmed = sum(1 for deed in innocent.values() if deed.flagged)
-        attack_logs = sum(deed.logs for deed in self._attacks.values())
-        hits = sum(deed.flagged for deed in self._attacks.values())
-        ordinary_logs = sum(deed.logs for deed in self._ordinary.values())
-        alarms = sum(deed.flagged for deed in self._ordinary.values())
+        found = {actor for (_, actor), stats in self._attacks.items() if stats.flagged}
+        others = {actor: stats for actor, stats in self._benign.items() if actor not in attackers}
+        attack_logs = sum(stats.logs for stats in self._attacks.values())
+        true_positives = sum(stats.flagged for stats in self._attacks.values())
+        benign_logs = sum(stats.logs for stats in self._benign.values())
+        false_positives = sum(stats.flagged for stats in self._benign.values())
+        of_others = sum(stats.flagged for stats in others.values())
         return {
             "attack_logs": attack_logs,
-            "attack_logs_flagged": hits,
-            "recall": share(hits, attack_logs),
-            "precision": share(hits, hits + alarms),
-            "ordinary_logs": ordinary_logs,
-            "false_alarms": alarms,
-            "false_alarm_rate": share(alarms, ordinary_logs),
-            "false_alarms_of_attackers": alarms - sum(deed.flagged for deed in innocent.values()),
-            "false_alarm_cases": dict(self._cases.most_common()),
+            "attack_logs_flagged": true_positives,
+            "recall": _share(true_positives, attack_logs),
+            "precision": _share(true_positives, true_positives + false_positives),
+            "benign_logs": benign_logs,
+            "false_positives": false_positives,
+            "false_positive_rate": _share(false_positives, benign_logs),
+            "false_positives_of_attackers": false_positives - of_others,
+            "false_positive_cases": dict(self._cases.most_common()),
             "attackers": len(attackers),
             "attackers_found": len(found),
-            "attacker_recall": share(len(found), len(attackers)),
-            "ordinary_actors": len(innocent),
-            "ordinary_actors_alarmed": alarmed,
+            "attacker_recall": _share(len(found), len(attackers)),
+            "benign_actors": len(others),
+            "benign_actors_flagged": sum(1 for stats in others.values() if stats.flagged),
             "unknown_logs": self.unknown,
         }
 
 
-def share(part: int, whole: int) -> float | None:
-    """part / whole, or None."""
+def _family(name: str, actors: dict[str, ActorStats]) -> Family:
+    found = [stats.logs_until_found for stats in actors.values() if stats.flagged]
+    return Family(
+        name=name,
+        actors=len(actors),
+        actors_found=len(found),
+        logs=sum(stats.logs for stats in actors.values()),
+        logs_flagged=sum(stats.flagged for stats in actors.values()),
+        logs_until_found=median(found) if found else None,
+        missed=tuple(sorted(actor for actor, stats in actors.items() if not stats.flagged)),
+    )
+
+
+def _share(part: int, whole: int) -> float | None:
     return part / whole if whole else None

@@ -1,105 +1,156 @@
-"""The replay: train on the earlier part of a log file, detect on the rest in batches.
+"""A replay: train on the earlier part of a log file, detect on the rest, report."""
 
-Logs are sent in file order. Log files are nearly in time order, and the service counts a late log
-in its own time, so nothing is sorted here.
-"""
+import json
+import re
+from collections.abc import Iterator
+from itertools import chain
+from pathlib import Path
+from typing import NamedTuple
 
-import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from itertools import chain, islice
-from typing import Any
+from rich.console import Console
 
-from api_anomaly.client.service import LogsRefused, Service, TooLarge
-from api_anomaly.client.reading import SHOWN_BAD_LINES, ParseError, Entry, Reader
-from api_anomaly.client.summary import Summary
+from api_anomaly.client.detection import Detection, Outcome
+from api_anomaly.client.json_report import build_json_report
+from api_anomaly.client.progress import ReportProgress, show_progress
+from api_anomaly.client.reader import INPUT_FORMATS, BadLine, Entry, Reader
+from api_anomaly.client.reader import detect_input_format
+from api_anomaly.client.report import print_pairs, print_report, printable, training_rows
+from api_anomaly.client.service import Service, ServiceError
+from api_anomaly.client.source import Source, SourceError
 from api_anomaly.client.training import Trainer, Training
-from api_anomaly.client.labels import LabelReport
 
-# Told after each step: logs done so far.
-Progress = Callable[[int], None]
+_RESIDENT = re.compile(r"^process_resident_memory_bytes (\S+)$", re.MULTILINE)
 
 
-@dataclass
-class Outcome:
-    """Everything that a replay found out."""
+class ReplayOptions(NamedTuple):
+    """What to replay, and how."""
 
-    tally: Summary
-    label_report: LabelReport = field(default_factory=LabelReport)
-    training: Training | None = None
-    train_seconds: float = 0.0
-    detect_seconds: float = 0.0
-    refused: int = 0  # logs that the service called faulty
-    complaints: list[ParseError] = field(default_factory=list)
-    model_version: str | None = None
-    threshold: float | None = None
-    confidence: float = 0.0  # mean over the logs
+    logfile: str  # a path, or - for standard input
+    format: str = "auto"  # a name of INPUT_FORMATS; auto = detect it
+    train_share: float | None = 0.5  # of the lines; None = no training
+    batch: int = 1000  # logs in one request
+    limit: int | None = None  # lines to use
+    threshold: float | None = None  # None = the model's own
+    top: int = 10  # rows in each table
+    json_report: Path | None = None
 
 
-class Detection:
-    """Sends batches, counts answers. A batch that is too large is halved, with all later ones."""
+class Consoles(NamedTuple):
+    """Standard output for the report, standard error for what happens meanwhile."""
 
-    def __init__(self, service: Service, batch: int, threshold: float | None, top: int) -> None:
-        self._service = service
-        self._batch = batch
-        self._options: dict[str, Any] = {} if threshold is None else {"threshold": threshold}
-        self.outcome = Outcome(Summary(top))
+    output: Console
+    progress: Console
 
-    def run(self, entries: Iterator[Entry], progress: Progress) -> Outcome:
-        """Detect on all entries. The time includes reading the file and waiting for the service."""
-        started = time.perf_counter()
-        while batch := list(islice(entries, self._batch)):
-            self._send(batch)
-            progress(self.outcome.tally.logs + self.outcome.refused)
-        self.outcome.detect_seconds = time.perf_counter() - started
-        return self.outcome
 
-    def _send(self, batch: Sequence[Entry]) -> None:
-        if not batch:
-            return
+def replay(options: ReplayOptions, service: Service, consoles: Consoles) -> None:
+    """Run a replay and print its report. Raises SourceError and ServiceError."""
+    source = _open_source(options.logfile)
+    if options.train_share is None:
+        _replay(options, source, service, consoles)
+        return
+    with source.rereadable() as rereadable:
+        _replay(options, rereadable, service, consoles)
+
+
+def train_on_file(
+    logfile: str, format_name: str, limit: int | None, service: Service, consoles: Consoles
+) -> Training:
+    """Train on all logs of a file and print the result. Raises SourceError and ServiceError."""
+    progress = consoles.progress
+    reader = _open_reader(_open_source(logfile), format_name, limit, progress)
+    trainer = Trainer()
+    with show_progress(progress, "Reading", None) as report:
+        for entry in reader.entries():
+            trainer.add(entry.log)
+            report(reader.read)
+    _print_bad_lines(progress, "lines are no logs and were left out", reader.bad, reader.bad_lines)
+    training = _train(trainer, service, progress)
+    print_pairs(consoles.output, "Training", training_rows(training))
+    return training
+
+
+def _open_source(logfile: str) -> Source:
+    return Source(None if logfile == "-" else Path(logfile))
+
+
+def _open_reader(source: Source, format_name: str, limit: int | None, progress: Console) -> Reader:
+    is_detected = format_name == "auto"
+    name = detect_input_format(source) if is_detected else format_name
+    progress.print(f"Format: {INPUT_FORMATS[name].title}" + (" (detected)" if is_detected else ""))
+    return Reader(source, name, limit)
+
+
+def _replay(options: ReplayOptions, source: Source, service: Service, consoles: Consoles) -> None:
+    progress = consoles.progress
+    reader = _open_reader(source, options.format, options.limit, progress)
+    outcome = _train_and_detect(options, reader, service, progress)
+    _print_bad_lines(progress, "lines are no logs and were left out", reader.bad, reader.bad_lines)
+    _print_bad_lines(
+        progress, "logs were refused by the service", outcome.refused, outcome.refused_lines
+    )
+    print_report(consoles.output, outcome, _memory_bytes(service))
+    if options.json_report:
+        report = json.dumps(build_json_report(options.logfile, reader, outcome), indent=2)
         try:
-            answer = self._service.detect([entry.log for entry in batch], self._options)
-        except TooLarge:
-            if len(batch) == 1:
-                raise
-            self._batch = max(1, len(batch) // 2)
-            self._send(batch[: self._batch])
-            self._send(batch[self._batch :])
-        except LogsRefused as error:
-            if not any(place < len(batch) for place in error.places):
-                raise
-            self._refuse(batch, error)
-            self._send([entry for place, entry in enumerate(batch) if place not in error.places])
-        else:
-            self._count(batch, answer)
-
-    def _refuse(self, batch: Sequence[Entry], error: LogsRefused) -> None:
-        for place, reason in error.places.items():
-            if place < len(batch):
-                self.outcome.refused += 1
-                if len(self.outcome.complaints) < SHOWN_BAD_LINES:
-                    self.outcome.complaints.append(ParseError(batch[place].number, reason))
-
-    def _count(self, batch: Sequence[Entry], answer: dict[str, Any]) -> None:
-        found = self.outcome
-        found.tally.add(batch, answer["anomalies"])
-        found.label_report.add(
-            batch, frozenset(anomaly["log_index"] for anomaly in answer["anomalies"])
-        )
-        found.model_version = answer["model_version"]
-        found.threshold = answer["threshold"]
-        found.confidence += (
-            (answer["model_confidence"] - found.confidence) * len(batch) / found.tally.logs
-        )
+            options.json_report.write_text(report + "\n", encoding="utf-8")
+        except OSError as error:
+            raise SourceError(f"cannot write {options.json_report}: {error.strerror}") from error
 
 
-def collect(
-    trainer: Trainer, reader: Reader, entries: Iterator[Entry], units: int, progress: Progress
+def _train_and_detect(
+    options: ReplayOptions, reader: Reader, service: Service, progress: Console
+) -> Outcome:
+    entries = reader.entries()
+    detection = Detection(service, options.batch, options.threshold, options.top)
+    total = None
+    if options.train_share is not None:
+        records = reader.count_records()
+        split = int(records * options.train_share)
+        total = records - split
+        trainer = Trainer()
+        with show_progress(progress, "Reading the training part", split) as report:
+            entries = _collect(trainer, reader, entries, split, report)
+        detection.outcome.training = _train(trainer, service, progress)
+    with show_progress(progress, "Detecting", total) as report:
+        return detection.run(entries, report)
+
+
+def _collect(
+    trainer: Trainer, reader: Reader, entries: Iterator[Entry], records: int, report: ReportProgress
 ) -> Iterator[Entry]:
-    """Give the logs of the first `units` lines to the trainer; gives the entries after them."""
+    """Give the logs of the first `records` lines to the trainer; returns the entries after them."""
     for entry in entries:
-        if reader.read > units:
+        if reader.read > records:
             return chain([entry], entries)
         trainer.add(entry.log)
-        progress(reader.read)
+        report(reader.read)
     return entries
+
+
+def _train(trainer: Trainer, service: Service, progress: Console) -> Training:
+    with progress.status(f"Training on {len(trainer):,} logs ..."):
+        training = trainer.train(service)
+    progress.print(f"Trained on {training.used:,} logs in {training.seconds:.1f} s.")
+    if training.used < training.offered:
+        progress.print(
+            f"{training.offered:,} logs were offered;"
+            f" the most recent {training.used:,} that fit were used."
+        )
+    return training
+
+
+def _print_bad_lines(progress: Console, what: str, count: int, lines: list[BadLine]) -> None:
+    """Print the count and the first few lines; nothing for a count of 0."""
+    if count:
+        progress.print(f"{count:,} {what}. The first:")
+        for line in lines:
+            progress.print(f"  line {line.number:,}: ", printable(line.reason, 160), sep="")
+
+
+def _memory_bytes(service: Service) -> float | None:
+    """Resident memory of the service; None where its metrics do not have it."""
+    try:
+        match = _RESIDENT.search(service.get("/metrics").text)
+    except ServiceError:
+        return None
+    return float(match.group(1)) if match else None

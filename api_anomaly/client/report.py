@@ -1,4 +1,4 @@
-"""The report for people. Texts of the log pass through `safe`: attackers write some of them."""
+"""The printed report. Texts of the log pass through `printable`: attackers write some of them."""
 
 from typing import Any
 
@@ -7,41 +7,43 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from api_anomaly.logs.formats.fields import Value
-from api_anomaly.client.replay import Outcome
+from api_anomaly.logs.formats.format import Value
+from api_anomaly.client.detection import Outcome
 from api_anomaly.client.summary import SEVERITIES, Group
+from api_anomaly.client.training import Training
 from api_anomaly.client.labels import Family, LabelReport
 
 _COLOURS = {"low": "white", "medium": "yellow", "high": "dark_orange", "critical": "bold red"}
 _MISSED_SHOWN = 8
 
 
-def safe(value: object, length: int) -> Text:
-    """Printable characters only, cut in the middle to `length`; markup in it means nothing."""
-    words = "".join(
-        letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in str(value)
+def printable(value: object, length: int) -> Text:
+    """Printable characters only, shortened in the middle to `length`; markup is not interpreted."""
+    text = "".join(
+        character if character.isprintable() else "\N{REPLACEMENT CHARACTER}"
+        for character in str(value)
     )
-    if len(words) > length:
+    if len(text) > length:
         keep = (length - 1) // 2
-        words = words[: length - 1 - keep] + "\N{HORIZONTAL ELLIPSIS}" + words[-keep:]
-    return Text(words)
+        text = text[: length - 1 - keep] + "\N{HORIZONTAL ELLIPSIS}" + text[-keep:]
+    return Text(text)
 
 
 def print_report(console: Console, outcome: Outcome, memory_bytes: float | None) -> None:
-    """Who stands out, the worst single logs, what the labels say, and the totals."""
-    if outcome.tally.groups:
+    """Print the anomalies by user, the worst single logs, the figures of the labels, the totals."""
+    if outcome.summary.groups:
         console.print(_groups(outcome))
         console.print(_logs(outcome))
-    elif outcome.tally.logs:
+    elif outcome.summary.logs:
         console.print(f"No log was flagged: none scores below {_short(outcome.threshold)}.")
-        console.print("A higher threshold (--threshold of scripts/replay) flags more.")
+        console.print("A higher threshold (--threshold) flags more.")
     if outcome.label_report.labelled:
-        print_truths(console, outcome.label_report)
-    console.print(_pairs("Totals", total_rows(outcome, memory_bytes)))
+        print_label_report(console, outcome.label_report)
+    print_pairs(console, "Totals", total_rows(outcome, memory_bytes))
 
 
 def _table(title: str, *columns: str) -> Table:
-    """Columns keep their words on one line; the last one takes the room that is left, and wraps."""
+    """No column wraps but the last one, which takes the remaining width."""
     table = Table(title=title, title_justify="left", box=box.ROUNDED, show_lines=True)
     for column in columns[:-1]:
         table.add_column(column, no_wrap=True)
@@ -50,33 +52,33 @@ def _table(title: str, *columns: str) -> Table:
 
 
 def _groups(outcome: Outcome) -> Table:
-    shown = outcome.tally.top_groups()
+    shown = outcome.summary.top_groups()
     table = _table(
-        f"Users and addresses with anomalies: {len(shown)} of {len(outcome.tally.groups):,}",
+        f"Users and addresses with anomalies: {len(shown)} of {len(outcome.summary.groups):,}",
         *("user or address", "worst", "flagged", "from - to (UTC), most frequent reason"),
     )
     for group in shown:
         table.add_row(
-            safe(group.name, 22),
+            printable(group.name, 22),
             _severity(group.severity, group.risk),
-            f"{group.flagged:,} of {outcome.tally.seen[group.name]:,}",
+            f"{group.flagged:,} of {outcome.summary.seen[group.name]:,}",
             Text("\n").join(_group_lines(group)),
         )
     return table
 
 
 def _group_lines(group: Group) -> list[Text]:
-    lines = [_span(group.first, group.last), safe(group.reason, 160)]
+    lines = [_span(group.first, group.last), printable(group.reason, 160)]
     if group.labels:
-        counts = (f"{words} ({count:,})" for words, count in group.labels.most_common(3))
-        lines.append(safe("labelled " + ", ".join(counts), 160))
+        counts = (f"{label} ({count:,})" for label, count in group.labels.most_common(3))
+        lines.append(printable("labelled " + ", ".join(counts), 160))
     return lines
 
 
 def _logs(outcome: Outcome) -> Table:
     table = _table("The most anomalous single logs", "user or address", "worst", "what and why")
-    for anomaly in outcome.tally.top_logs():
-        name = safe(anomaly["user_id"] or anomaly["ip_address"], 22)
+    for anomaly in outcome.summary.top_logs():
+        name = printable(anomaly["user_id"] or anomaly["ip_address"], 22)
         request = f"{anomaly['status_code']} {anomaly['method']} {anomaly['endpoint']}"
         reasons = (str(reason["text"]) for reason in anomaly["reasons"][:2])
         table.add_row(
@@ -84,21 +86,21 @@ def _logs(outcome: Outcome) -> Table:
             _severity(anomaly["severity"], anomaly["risk"]),
             Text("\n").join(
                 [
-                    safe(f"line {anomaly['line']:,}: {request}", 120),
-                    *(safe(r, 160) for r in reasons),
+                    printable(f"line {anomaly['line']:,}: {request}", 120),
+                    *(printable(r, 160) for r in reasons),
                 ]
             ),
         )
     return table
 
 
-def print_truths(console: Console, label_report: LabelReport) -> None:
-    """What the labels of the file say about the verdicts."""
+def print_label_report(console: Console, label_report: LabelReport) -> None:
+    """Print the detections against the labels of the file."""
     families = label_report.families()
     if families:
         console.print(_families(families))
     figures = label_report.figures()
-    console.print(_pairs("Measured against the labels", _figure_rows(figures)))
+    print_pairs(console, "Measured against the labels", _figure_rows(figures))
 
 
 def _families(families: list[Family]) -> Table:
@@ -111,11 +113,11 @@ def _families(families: list[Family]) -> Table:
         named = ", ".join(family.missed[:_MISSED_SHOWN])
         more = len(family.missed) - _MISSED_SHOWN
         table.add_row(
-            safe(family.name, 22),
+            printable(family.name, 22),
             f"{family.actors_found:,} of {family.actors:,}",
             f"{family.logs_flagged:,} of {family.logs:,}",
-            "-" if family.until_found is None else f"{family.until_found:g}",
-            safe(named + (f" and {more:,} more" if more > 0 else ""), 200),
+            "-" if family.logs_until_found is None else f"{family.logs_until_found:g}",
+            printable(named + (f" and {more:,} more" if more > 0 else ""), 200),
         )
     return table
 
@@ -125,44 +127,43 @@ def _figure_rows(figures: dict[str, Any]) -> list[tuple[str, str]]:
         ("attack logs flagged (recall)", _part(figures, "attack_logs_flagged", "attack_logs")),
         ("attackers flagged at least once", _part(figures, "attackers_found", "attackers")),
         ("flagged logs that are attacks (precision)", _percent(figures["precision"])),
-        ("ordinary logs flagged (false alarms)", _part(figures, "false_alarms", "ordinary_logs")),
+        ("benign logs flagged (false positives)", _part(figures, "false_positives", "benign_logs")),
         (
-            "  of these by attackers, beside their attack",
-            f"{figures['false_alarms_of_attackers']:,}",
+            "  of these, benign logs of attackers",
+            f"{figures['false_positives_of_attackers']:,}",
         ),
-        ("  by hard case of the simulation", _cases(figures["false_alarm_cases"])),
+        ("  by hard case of the simulation", _cases(figures["false_positive_cases"])),
         (
-            "ordinary users or addresses ever flagged",
-            _part(figures, "ordinary_actors_alarmed", "ordinary_actors"),
+            "benign users or addresses ever flagged",
+            _part(figures, "benign_actors_flagged", "benign_actors"),
         ),
-        ("logs without a known label, left out", f"{figures['unknown_logs']:,}"),
+        ("logs without a known label, not counted", f"{figures['unknown_logs']:,}"),
     ]
 
 
-def _pairs(title: str, rows: list[tuple[str, str]]) -> Table:
+def print_pairs(console: Console, title: str, rows: list[tuple[str, str]]) -> None:
+    """Print a table of (name, text)."""
     table = Table(title=title, title_justify="left", show_header=False, box=box.ROUNDED)
     for row in rows:
         table.add_row(*row)
-    return table
+    console.print(table)
 
 
 def total_rows(outcome: Outcome, memory_bytes: float | None) -> list[tuple[str, str]]:
-    """The totals as (name, words)."""
-    tally, training = outcome.tally, outcome.training
-    rows: list[tuple[str, str]] = []
-    if training is not None:
-        accuracy = training.answer["model_accuracy"]
-        rows.append(("trained on", f"{training.used:,} logs in {outcome.train_seconds:.1f} s"))
-        rows.append(("share of held-out logs left unflagged", _percent(accuracy)))
-    rate = tally.anomalies / tally.logs if tally.logs else None
-    speed = f"{tally.logs / outcome.detect_seconds:,.0f} logs/s" if outcome.detect_seconds else "-"
-    severities = ", ".join(f"{tally.severities[name]:,} {name}" for name in reversed(SEVERITIES))
+    """The totals as (name, text)."""
+    summary = outcome.summary
+    rows = training_rows(outcome.training) if outcome.training is not None else []
+    rate = summary.anomalies / summary.logs if summary.logs else None
+    speed = (
+        f"{summary.logs / outcome.detect_seconds:,.0f} logs/s" if outcome.detect_seconds else "-"
+    )
+    severities = ", ".join(f"{summary.severities[name]:,} {name}" for name in reversed(SEVERITIES))
     rows += [
         (
             "logs examined",
-            f"{tally.logs:,} in {outcome.detect_seconds:.1f} s ({speed}, with reading and HTTP)",
+            f"{summary.logs:,} in {outcome.detect_seconds:.1f} s ({speed}, with reading and HTTP)",
         ),
-        ("anomalies", f"{tally.anomalies:,} ({_percent(rate)}): {severities}"),
+        ("anomalies", f"{summary.anomalies:,} ({_percent(rate)}): {severities}"),
         ("model, threshold", f"{outcome.model_version}, {_short(outcome.threshold)}"),
         ("model confidence", _percent(outcome.confidence)),
     ]
@@ -171,12 +172,20 @@ def total_rows(outcome: Outcome, memory_bytes: float | None) -> list[tuple[str, 
     return rows
 
 
+def training_rows(training: Training) -> list[tuple[str, str]]:
+    """A training as (name, text)."""
+    return [
+        ("trained on", f"{training.used:,} logs in {training.seconds:.1f} s"),
+        ("held-out logs not flagged", _percent(training.answer["model_accuracy"])),
+    ]
+
+
 def _severity(severity: str, risk: float) -> Text:
     return Text(f"{severity} {float(risk):.0f}", style=_COLOURS.get(severity, ""))
 
 
-def _clock(moment: Value) -> Text:
-    return Text(str(moment)[:19].replace("T", " "))
+def _clock(timestamp: Value) -> Text:
+    return Text(str(timestamp)[:19].replace("T", " "))
 
 
 def _span(first: str, last: str) -> Text:

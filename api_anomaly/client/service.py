@@ -1,4 +1,4 @@
-"""The service as a client sees it: JSON over HTTP, safe retries, failures said in a sentence."""
+"""The service over HTTP: JSON bodies, safe retries, errors that say what happened."""
 
 import json
 import math
@@ -9,12 +9,13 @@ from uuid import uuid4
 
 import httpx
 
-from api_anomaly.logs.formats.fields import Log
+from api_anomaly.logs.formats.format import Log
 
-TRIES = 6
-PAUSE_MOST = 30.0  # seconds between two tries, at most
-_REFUSED_UNREAD = frozenset({429, 503})
-_AGAIN_WHEN_SAFE = _REFUSED_UNREAD | {502, 504}  # from a proxy: the service may have begun
+MAX_ATTEMPTS = 6
+MAX_PAUSE_SECONDS = 30.0  # between two attempts
+_NOT_PROCESSED = frozenset({429, 503})
+# 502 and 504 come from a proxy: the service may have processed the request.
+_RETRY_IF_SAFE = _NOT_PROCESSED | {502, 504}
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 _MEANINGS = {
@@ -25,29 +26,32 @@ _MEANINGS = {
     409: "it is busy with another training or refuses the model; try again later",
     413: "the body is larger than it accepts",
     422: "it cannot read the logs",
-    429: "it has too much to do",
-    503: "it has too much to do or is starting",
+    429: "it is overloaded",
+    503: "it is overloaded or starting",
 }
 
 
-class ServiceFailed(Exception):
-    """The service did not do what was asked; the text says what happened and what helps."""
+class ServiceError(Exception):
+    """The service did not do what was asked; the text says what happened and how to go on."""
 
 
-class TooLarge(ServiceFailed):
+class TooLarge(ServiceError):
     """413: the same request in smaller parts may pass."""
 
 
-class LogsRefused(ServiceFailed):
-    """422: the logs at these places of the request are faulty; the others may pass."""
+class LogsRefused(ServiceError):
+    """422: some logs of the request are invalid; the others may pass.
 
-    def __init__(self, sentence: str, places: Mapping[int, str]) -> None:
-        super().__init__(sentence)
-        self.places = places
+    `reasons`: index of the log in the request -> what is wrong with it.
+    """
+
+    def __init__(self, message: str, reasons: Mapping[int, str]) -> None:
+        super().__init__(message)
+        self.reasons = reasons
 
 
-def connection(url: str, token: str | None, timeout: float) -> httpx.Client:
-    """An HTTP client of the service at `url`. No proxy stands between this machine and itself."""
+def open_connection(url: str, token: str | None, timeout: float) -> httpx.Client:
+    """An HTTP client of the service at `url`; a loopback address is never reached by a proxy."""
     try:
         return httpx.Client(
             base_url=url,
@@ -56,18 +60,18 @@ def connection(url: str, token: str | None, timeout: float) -> httpx.Client:
             trust_env=httpx.URL(url).host not in _LOOPBACK,
         )
     except (httpx.InvalidURL, UnicodeEncodeError) as error:
-        raise ServiceFailed(f"{url!r} with this token is no usable address: {error}") from error
+        raise ServiceError(f"{url!r} with this token is not a usable address: {error}") from error
 
 
 class Answer(NamedTuple):
-    """A 2xx answer: its JSON body, or its text where it is no JSON."""
+    """A 2xx answer: its JSON body (None where it is not JSON) and its text."""
 
     body: Any
     text: str
 
 
 class Service:
-    """One service. `timeout` (seconds) is for one answer; `pause` waits between two tries."""
+    """One service. `timeout`: seconds for one answer; `pause` waits between two attempts."""
 
     def __init__(
         self,
@@ -78,52 +82,49 @@ class Service:
     ) -> None:
         self.url = url.rstrip("/")
         self._pause = pause
-        self._http = connection(self.url, token, timeout)
+        self._http = open_connection(self.url, token, timeout)
 
     def close(self) -> None:
-        """End the connections."""
         self._http.close()
 
     def get(self, path: str) -> Answer:
-        """GET, tried again on lost connections and while the service is busy."""
-        return self._ask(self._http.build_request("GET", path), safe=True)
+        """GET, repeated after a lost connection and while the service is overloaded."""
+        return self._send(self._http.build_request("GET", path), safe=True)
 
-    def post(self, path: str, body: bytes, *, safe: bool, timeout: float | None = None) -> Answer:
-        """POST a JSON body. `safe`: twice does no harm, so it may be repeated once it was sent."""
+    def post(self, path: str, body: bytes, *, safe: bool) -> Answer:
+        """POST a JSON body. `safe`: it may be repeated although it may have been processed."""
         headers = {"Content-Type": "application/json", "Idempotency-Key": str(uuid4())}
         request = self._http.build_request("POST", path, content=body, headers=headers)
-        if timeout is not None:
-            request.extensions["timeout"] = httpx.Timeout(timeout, connect=10.0).as_dict()
-        return self._ask(request, safe=safe)
+        return self._send(request, safe=safe)
 
-    def train(self, logs: Sequence[bytes], timeout: float) -> Any:
-        """Train on logs (JSON texts). Not repeated once it was sent: it may still be running."""
-        return self.post("/train", logs_body(logs), safe=False, timeout=timeout).body
+    def train(self, logs: Sequence[bytes]) -> Any:
+        """Train on logs (JSON texts). Not repeated once sent: the training may still be running."""
+        return self.post("/train", build_logs_body(logs), safe=False).body
 
     def detect(self, logs: Sequence[Log], options: Mapping[str, Any]) -> Any:
-        """Score one batch. The key of the request makes a second try remember nothing twice."""
+        """Score one batch. Repeated safely: its Idempotency-Key lets the service count it once."""
         body = json.dumps({**options, "logs": logs}, separators=(",", ":")).encode()
         return self.post("/detect", body, safe=True).body
 
-    def _ask(self, request: httpx.Request, *, safe: bool) -> Answer:
-        again = _AGAIN_WHEN_SAFE if safe else _REFUSED_UNREAD
-        for attempt in range(1, TRIES + 1):
+    def _send(self, request: httpx.Request, *, safe: bool) -> Answer:
+        retried = _RETRY_IF_SAFE if safe else _NOT_PROCESSED
+        for attempt in range(1, MAX_ATTEMPTS + 1):
             try:
                 response = self._http.send(request)
             except httpx.TransportError as error:
                 sent = not isinstance(
                     error, (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
                 )
-                if attempt == TRIES or (sent and not safe):
-                    raise ServiceFailed(self._lost(request, error)) from error
-                self._pause(waiting(attempt, None))
+                if attempt == MAX_ATTEMPTS or (sent and not safe):
+                    raise ServiceError(self._explain_lost(request, error)) from error
+                self._pause(retry_seconds(attempt, None))
                 continue
-            if response.status_code not in again or attempt == TRIES:
-                return self._answered(response)
-            self._pause(waiting(attempt, response.headers.get("Retry-After")))
-        raise AssertionError("the last try returns or raises")
+            if response.status_code not in retried or attempt == MAX_ATTEMPTS:
+                return self._read(response)
+            self._pause(retry_seconds(attempt, response.headers.get("Retry-After")))
+        raise AssertionError("the last attempt returns or raises")
 
-    def _lost(self, request: httpx.Request, error: httpx.TransportError) -> str:
+    def _explain_lost(self, request: httpx.Request, error: httpx.TransportError) -> str:
         path = request.url.path
         if isinstance(error, httpx.ConnectError):
             return f"no service answers at {self.url}: {error}. Is it running, and is --url right?"
@@ -131,39 +132,39 @@ class Service:
             return f"{self.url} did not answer {path} in time; --timeout gives it longer"
         return f"the connection to {self.url} broke during {path}: {error}"
 
-    def _answered(self, response: httpx.Response) -> Answer:
+    def _read(self, response: httpx.Response) -> Answer:
         body = _json(response)
         if response.is_success:
             return Answer(body, response.text)
-        sentence = self._sentence(response, body)
+        message = self._explain(response, body)
         if response.status_code == 413:
-            raise TooLarge(sentence)
-        places = _places(body) if response.status_code == 422 else {}
-        if places:
-            raise LogsRefused(sentence, places)
-        raise ServiceFailed(sentence)
+            raise TooLarge(message)
+        reasons = _refused_logs(body) if response.status_code == 422 else {}
+        if reasons:
+            raise LogsRefused(message, reasons)
+        raise ServiceError(message)
 
-    def _sentence(self, response: httpx.Response, body: Any) -> str:
+    def _explain(self, response: httpx.Response, body: Any) -> str:
         code = response.status_code
         meaning = _MEANINGS.get(code, "it failed")
-        said = body.get("detail") if isinstance(body, dict) else None
-        words = f' It says: "{_first_detail(said)}"' if said else ""
+        detail = body.get("detail") if isinstance(body, dict) else None
+        words = f' It says: "{_first_detail(detail)}"' if detail else ""
         return f"{self.url} answered {response.request.url.path} with {code}: {meaning}.{words}"
 
 
-def logs_body(logs: Sequence[bytes]) -> bytes:
-    """A request body around logs that are JSON texts already."""
+def build_logs_body(logs: Sequence[bytes]) -> bytes:
+    """The request body for logs that are JSON texts."""
     return b'{"logs":[' + b",".join(logs) + b"]}"
 
 
-def waiting(attempt: int, retry_after: str | None) -> float:
-    """Seconds before the next try: as the service asks, else 0.5, 1, 2 ..; at most PAUSE_MOST."""
+def retry_seconds(attempt: int, retry_after: str | None) -> float:
+    """Seconds before the next attempt: Retry-After, else 0.5, 1, 2 ...; at most 30."""
     try:
         asked = float(retry_after) if retry_after is not None else math.nan
-    except ValueError:  # a date: rare, and the usual wait does as well
+    except ValueError:  # a date: rare, and not worth parsing
         asked = math.nan
     seconds = asked if asked >= 0 else 0.5 * 2.0 ** (attempt - 1)
-    return min(seconds, PAUSE_MOST)
+    return min(seconds, MAX_PAUSE_SECONDS)
 
 
 def _json(response: httpx.Response) -> Any:
@@ -173,21 +174,20 @@ def _json(response: httpx.Response) -> Any:
         return None
 
 
-def _first_detail(said: Any) -> str:
-    if isinstance(said, list) and said and isinstance(said[0], dict):
-        return f"{said[0].get('loc')}: {said[0].get('msg')}"
-    return str(said)[:300]
+def _first_detail(detail: Any) -> str:
+    if isinstance(detail, list) and detail and isinstance(detail[0], dict):
+        return f"{detail[0].get('loc')}: {detail[0].get('msg')}"
+    return str(detail)[:300]
 
 
-def _places(body: Any) -> dict[int, str]:
-    """Log index -> what is wrong with it, out of a 422 body (`loc` is body, logs, index, field)."""
+def _refused_logs(body: Any) -> dict[int, str]:
+    """Index of the log -> what is wrong, from a 422 body (`loc` is body, logs, index, field)."""
     items = body.get("detail") if isinstance(body, dict) else None
-    places: dict[int, str] = {}
+    reasons: dict[int, str] = {}
     for item in items if isinstance(items, list) else []:
         location = (item.get("loc") if isinstance(item, dict) else None) or ()
-        after = [place for place in location if place not in ("body", "logs")]
-        if after and isinstance(after[0], int) and "logs" in location:
-            places.setdefault(
-                after[0], f"{'.'.join(map(str, after[1:]))} {item.get('msg')}".strip()
-            )
-    return places
+        path = [step for step in location if step not in ("body", "logs")]
+        if path and isinstance(path[0], int) and "logs" in location:
+            reason = f"{'.'.join(map(str, path[1:]))} {item.get('msg')}".strip()
+            reasons.setdefault(path[0], reason)
+    return reasons

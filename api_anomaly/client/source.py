@@ -1,7 +1,7 @@
-"""Bytes -> numbered units: lines, or the items of a JSON array. Gzip is known by its first bytes.
+"""A log file or standard input -> numbered records: lines, or the items of a JSON array.
 
-A file is read as a stream, as often as needed; `-` (standard input) is first copied to a temporary
-file when it has to be read twice. Nothing here knows what a unit means.
+Input is read as a stream. Gzip is recognised by its first bytes. Standard input is copied to a
+temporary file first where it has to be read twice.
 """
 
 import gzip
@@ -17,48 +17,48 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, NamedTuple, cast
 
-from api_anomaly.logs.formats.fields import Value
+from api_anomaly.logs.formats.format import Value
 
 _GZIP = b"\x1f\x8b"
-_BETWEEN = re.compile(r"[\s,]*")
-_CHUNK = 1 << 18  # bytes read at once: large enough to be fast, small enough to look at
-_ITEM_MOST = 1 << 24  # characters of one JSON item; more than any access log has
+_SEPARATORS = re.compile(r"[\s,]*")
+_CHUNK_BYTES = 1 << 18
+_MAX_ITEM_CHARACTERS = 1 << 24  # of one JSON item
 
 
-class SourceRefused(Exception):
-    """The input cannot be read as an access log; the text says why, for people."""
+class SourceError(Exception):
+    """The input cannot be read as an access log; the text says why."""
 
 
-class Unit(NamedTuple):
-    """One piece of the input: its line number (or item number) from 1, and its content."""
+class Record(NamedTuple):
+    """One line or item of the input, and its number from 1."""
 
     number: int
     value: Value
 
 
 class Source:
-    """A log file, or standard input, that can be opened again and again."""
+    """A log file, or standard input where `path` is None."""
 
     def __init__(self, path: Path | None, stream: IO[bytes] | None = None) -> None:
         self._path = path
         self._stream = stream
-        self._once: io.BufferedReader | None = None
+        self._standard_input: io.BufferedReader | None = None
 
     @contextmanager
-    def opened(self) -> Iterator[io.BufferedReader]:
-        """The content from its start, inflated if gzip. Standard input goes on where it was."""
+    def open(self) -> Iterator[io.BufferedReader]:
+        """The decompressed content, from its start; standard input from where it was left."""
         if self._path is None:
-            if self._once is None:
+            if self._standard_input is None:
                 stream = self._stream if self._stream is not None else sys.stdin.buffer
-                self._once = _inflated(cast(io.RawIOBase, stream))
-            yield self._once
+                self._standard_input = _decompress(cast(io.RawIOBase, stream))
+            yield self._standard_input
             return
         try:
             raw = self._path.open("rb", buffering=0)
         except OSError as error:
-            raise SourceRefused(f"cannot read {self._path}: {error.strerror}") from error
+            raise SourceError(f"cannot read {self._path}: {error.strerror}") from error
         with raw:
-            yield _inflated(raw)
+            yield _decompress(raw)
 
     @contextmanager
     def rereadable(self) -> Iterator["Source"]:
@@ -66,101 +66,104 @@ class Source:
         if self._path is not None:
             yield self
             return
-        with tempfile.NamedTemporaryFile(prefix="api-replay-") as copy, self.opened() as stream:
-            with reading_sentences():
+        with tempfile.NamedTemporaryFile(prefix="api-replay-") as copy, self.open() as stream:
+            with explain_read_errors():
                 shutil.copyfileobj(stream, copy)
             copy.flush()
             yield Source(Path(copy.name))
 
 
-def _inflated(raw: io.RawIOBase) -> io.BufferedReader:
-    plain: io.BufferedReader = io.BufferedReader(raw, _CHUNK)
+def _decompress(raw: io.RawIOBase) -> io.BufferedReader:
+    plain: io.BufferedReader = io.BufferedReader(raw, _CHUNK_BYTES)
     if not plain.peek(2).startswith(_GZIP):
         return plain
-    return io.BufferedReader(cast(io.RawIOBase, gzip.GzipFile(fileobj=plain)), _CHUNK)
+    return io.BufferedReader(cast(io.RawIOBase, gzip.GzipFile(fileobj=plain)), _CHUNK_BYTES)
 
 
 @contextmanager
-def reading_sentences() -> Iterator[None]:
-    """Faults of reading, said in a sentence."""
+def explain_read_errors() -> Iterator[None]:
+    """Turn errors of reading into SourceError."""
     try:
         yield
     except EOFError as error:
-        raise SourceRefused("the gzip data breaks off before its end") from error
+        raise SourceError("the gzip data breaks off before its end") from error
     except (zlib.error, gzip.BadGzipFile) as error:
-        raise SourceRefused(f"the gzip data is damaged: {error}") from error
+        raise SourceError(f"the gzip data is damaged: {error}") from error
     except OSError as error:
-        raise SourceRefused(f"the input cannot be read: {error}") from error
+        raise SourceError(f"the input cannot be read: {error}") from error
 
 
-def head(stream: io.BufferedReader) -> str:
-    """The first characters, without taking them from the stream."""
-    with reading_sentences():
-        return stream.peek(_CHUNK).decode("utf-8-sig", "backslashreplace")
+def read_sample(stream: io.BufferedReader) -> str:
+    """The first 256 KiB as text; they stay in the stream."""
+    with explain_read_errors():
+        return stream.peek(_CHUNK_BYTES).decode("utf-8-sig", "backslashreplace")
 
 
-def text_lines(stream: io.BufferedReader) -> Iterator[Unit]:
+def read_lines(stream: io.BufferedReader) -> Iterator[Record]:
     """Each line that is not blank, without its end. Bytes that are not UTF-8 become `\\xHH`."""
-    with reading_sentences():
+    with explain_read_errors():
         for number, raw in enumerate(stream, start=1):
             line = raw.decode("utf-8-sig" if number == 1 else "utf-8", "backslashreplace").strip(
                 "\r\n"
             )
             if line.strip():
-                yield Unit(number, line)
+                yield Record(number, line)
 
 
-def array_items(stream: io.BufferedReader) -> Iterator[Unit]:
-    """The items of the first JSON array in the input, one by one; it is never held whole."""
-    letters = io.TextIOWrapper(stream, "utf-8-sig", errors="backslashreplace")
-    items = _Items(letters)
+def read_array(stream: io.BufferedReader) -> Iterator[Record]:
+    """The items of the first JSON array in the input, one at a time."""
+    characters = io.TextIOWrapper(stream, "utf-8-sig", errors="backslashreplace")
+    items = _ArrayReader(characters)
     number = 0
-    with reading_sentences():
-        while items.more():
+    with explain_read_errors():
+        while items.has_next():
             number += 1
             try:
-                value = items.take()
+                value = items.read_next()
             except (ValueError, RecursionError) as error:  # also a number of thousands of digits
-                raise SourceRefused(f"the JSON array breaks at item {number}: {error}") from error
-            yield Unit(number, value)
-    letters.detach()
+                raise SourceError(f"the JSON array breaks at item {number}: {error}") from error
+            yield Record(number, value)
+    characters.detach()
 
 
-class _Items:
-    """A window on the text of an array: `buffer[place:]` is what was read and not yet decoded."""
+class _ArrayReader:
+    """Decodes a JSON array item by item; `buffer[position:]` was read and not decoded yet."""
 
-    def __init__(self, letters: io.TextIOWrapper) -> None:
-        self._letters = letters
+    def __init__(self, characters: io.TextIOWrapper) -> None:
+        self._characters = characters
         self._decoder = json.JSONDecoder()
-        self._buffer = letters.read(_CHUNK)
-        self._place = self._buffer.find("[") + 1
+        self._buffer = characters.read(_CHUNK_BYTES)
+        self._position = self._buffer.find("[") + 1
 
-    def more(self) -> bool:
-        """Whether another item stands before the closing bracket (or the end of the input)."""
+    def has_next(self) -> bool:
+        """Whether another item follows before the closing bracket."""
         while True:
-            between = _BETWEEN.match(self._buffer, self._place)
-            self._place = between.end() if between else self._place
-            if self._place < len(self._buffer):
-                return self._buffer[self._place] != "]"
-            if not self._grow():
-                raise SourceRefused("the JSON array breaks off: its closing bracket is missing")
+            separators = _SEPARATORS.match(self._buffer, self._position)
+            self._position = separators.end() if separators else self._position
+            if self._position < len(self._buffer):
+                return self._buffer[self._position] != "]"
+            if not self._read_more():
+                raise SourceError("the JSON array breaks off: its closing bracket is missing")
 
-    def take(self) -> Value:
-        """Decode the item at the window's start; reads on while it is not whole."""
+    def read_next(self) -> Value:
+        """Decode the next item, reading on until it is complete."""
         while True:
             try:
-                value, end = self._decoder.raw_decode(self._buffer, self._place)
+                value, end = self._decoder.raw_decode(self._buffer, self._position)
             except json.JSONDecodeError:
-                if len(self._buffer) - self._place > _ITEM_MOST or not self._grow():
+                if (
+                    len(self._buffer) - self._position > _MAX_ITEM_CHARACTERS
+                    or not self._read_more()
+                ):
                     raise
                 continue
-            # A number at the very edge may go on behind it: 20 of 200.
-            if end < len(self._buffer) or not self._grow():
-                self._place = end
+            # A number at the end of the buffer may continue in the next chunk: 20 of 200.
+            if end < len(self._buffer) or not self._read_more():
+                self._position = end
                 return cast(Value, value)
 
-    def _grow(self) -> bool:
-        more = self._letters.read(_CHUNK)
-        self._buffer = self._buffer[self._place :] + more
-        self._place = 0
+    def _read_more(self) -> bool:
+        more = self._characters.read(_CHUNK_BYTES)
+        self._buffer = self._buffer[self._position :] + more
+        self._position = 0
         return bool(more)

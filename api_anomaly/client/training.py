@@ -1,68 +1,71 @@
-"""The earlier part of a log file -> one training request.
+"""Logs of a file -> one training request.
 
-The contract trains from one body, so the logs of the training share are kept (as JSON texts) until
-it is sent. When the service accepts less than that, the most recent logs that fit are used: they
-are closest to what is detected next.
+The service trains on one request body, so the logs are kept as JSON texts until it is sent. Where
+the service accepts less, the most recent logs that fit are used.
 """
 
 import json
+import time
 from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
-from api_anomaly.logs.formats.fields import Log
 from api_anomaly.client.service import LogsRefused, Service, TooLarge
+from api_anomaly.logs.formats.format import Log
 
-# Logs kept for training at most: about 150 MB as JSON texts.
-TRAINING_MOST = 500_000
-LEAST = 10  # what the contract asks for
-# Rounds of leaving out faulty logs. The client sends clean logs, so even one round is rare.
-_ROUNDS = 10
+# About 150 MB as JSON texts.
+MAX_TRAINING_LOGS = 500_000
+MIN_TRAINING_LOGS = 10  # of the HTTP contract
+# The client sends normalised logs, so even one round of leaving out invalid ones is rare.
+_MAX_ROUNDS = 10
 
 
 @dataclass(frozen=True)
 class Training:
-    """What was sent for training and what the service answered."""
+    """What was sent for training, and the answer of the service."""
 
-    offered: int  # logs in the training share
+    offered: int  # logs in the file
     used: int
-    refused: int  # faulty logs that the service named and that were left out
+    refused: int  # invalid logs that the service named and that were left out
     answer: dict[str, Any]
+    seconds: float  # from the first request to the last answer
 
 
 class Trainer:
-    """Collects the logs of the training share, then trains."""
+    """Collects logs, then trains. Beyond `max_logs` the oldest logs are dropped."""
 
-    def __init__(self, most: int = TRAINING_MOST) -> None:
-        self._texts: deque[bytes] = deque(maxlen=most)
+    def __init__(self, max_logs: int = MAX_TRAINING_LOGS) -> None:
+        self._texts: deque[bytes] = deque(maxlen=max_logs)
         self._offered = 0
 
     def add(self, log: Log) -> None:
-        """Keep one log; beyond the limit the oldest gives way."""
         self._texts.append(json.dumps(log, separators=(",", ":")).encode())
         self._offered += 1
 
     def __len__(self) -> int:
         return len(self._texts)
 
-    def train(self, service: Service, timeout: float) -> Training:
-        """One training. `ServiceFailed` when the service refuses it for more than its size."""
+    def train(self, service: Service) -> Training:
+        """Train once. Raises ServiceError when the service refuses it for more than its size."""
         texts = list(self._texts)
         self._texts.clear()
         refused = 0
+        started = time.perf_counter()
         while True:
             try:
-                answer = service.train(texts, timeout)
+                answer = service.train(texts)
             except TooLarge:
-                if len(texts) <= LEAST:
+                if len(texts) <= MIN_TRAINING_LOGS:
                     raise
-                # A quarter less each time, so that little of what would fit is given away.
-                texts = texts[-max(LEAST, len(texts) * 3 // 4) :]
+                # A quarter less each time, so that little of what would fit is lost.
+                texts = texts[-max(MIN_TRAINING_LOGS, len(texts) * 3 // 4) :]
             except LogsRefused as error:
-                kept = [text for place, text in enumerate(texts) if place not in error.places]
+                kept = [text for index, text in enumerate(texts) if index not in error.reasons]
                 refused += len(texts) - len(kept)
-                if refused > _ROUNDS * max(1, len(error.places)) or len(kept) in (0, len(texts)):
+                too_many = refused > _MAX_ROUNDS * max(1, len(error.reasons))
+                if too_many or len(kept) in (0, len(texts)):
                     raise
                 texts = kept
             else:
-                return Training(self._offered, len(texts), refused, answer)
+                seconds = time.perf_counter() - started
+                return Training(self._offered, len(texts), refused, answer, seconds)

@@ -1,48 +1,34 @@
-"""The command line of the simulator: `scripts/simulate --help`."""
+"""The arguments of `api-anomaly simulate`, and its work."""
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 from api_anomaly.simulator.scenario import PRESETS, Scenario, preset
 
-# Options that change a field of the scenario: name, type, meaning.
+#: Options that change a field of the scenario: name, type, meaning.
 CHANGES: tuple[tuple[str, type, str], ...] = (
     ("seed", int, "equal seeds give equal logs (default 0)"),
     ("users", int, "people with an account at the start, at least 20"),
-    ("days", int, "length of the whole; the share of training days stays"),
+    ("days", int, "length of the simulation; the share of training days stays"),
     ("training-days", int, "length of the training part"),
-    ("start", str, "first moment, ISO 8601 (naive = UTC)"),
+    ("start", str, "start time, ISO 8601 (naive = UTC)"),
     ("attackers", int, "actors of each attack family in the test part"),
     ("contamination", float, "attackers in the training part, as a share of --attackers"),
 )
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Simulate, write, and print what was written. 0 = written; 1 = not, and why on stderr."""
-    options = _parser().parse_args(arguments)
-    try:
-        scenario = _scenario(options)
-    except ValueError as error:
-        print(f"simulate: {error}", file=sys.stderr)
-        return 1
-    return _run(scenario, options.out, options.labels)
+def describe_presets() -> str:
+    """One line for each preset."""
+    return "\n".join(f"  {name:<12}{meaning}" for name, (meaning, _) in PRESETS.items())
 
 
-def _parser() -> argparse.ArgumentParser:
-    presets = "\n".join(f"  {name:<12}{meaning}" for name, (meaning, _) in PRESETS.items())
-    parser = argparse.ArgumentParser(
-        prog="simulate",
-        description="Simulated traffic of a REST API, with labels by actor.",
-        epilog=f"presets:\n{presets}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--preset", choices=list(PRESETS), default="day")
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--preset", choices=list(PRESETS), default="day", help="default: day")
     parser.add_argument("--out", type=Path, required=True, help="NDJSON file, or .ndjson.gz")
     parser.add_argument(
         "--labels",
@@ -52,7 +38,16 @@ def _parser() -> argparse.ArgumentParser:
     )
     for name, kind, meaning in CHANGES:
         parser.add_argument(f"--{name}", type=kind, help=meaning)
-    return parser
+
+
+def run(options: argparse.Namespace) -> int:
+    """Simulate, write, and print what was written. Returns 1 after an error, which is printed."""
+    try:
+        scenario = _scenario(options)
+    except ValueError as error:
+        print(f"simulate: {error}", file=sys.stderr)
+        return 1
+    return _simulate(scenario, options.out, options.labels)
 
 
 def _scenario(options: argparse.Namespace) -> Scenario:
@@ -63,15 +58,15 @@ def _scenario(options: argparse.Namespace) -> Scenario:
     return preset(options.preset, **changes)
 
 
-def _run(scenario: Scenario, out: Path, labels: bool) -> int:
-    # Not at the top: --help has to work where numpy is not installed yet.
+def _simulate(scenario: Scenario, out: Path, labels: bool) -> int:
+    # Not at the top: --help must work without numpy.
     from api_anomaly.simulator.simulation import simulate
     from api_anomaly.simulator.writer import summary, write_logs
 
-    begin = perf_counter()
+    started = perf_counter()
 
-    def report(what: str) -> None:
-        print(f"{perf_counter() - begin:6.1f} s  {what}", file=sys.stderr)
+    def report(step: str) -> None:
+        print(f"{perf_counter() - started:6.1f} s  {step}", file=sys.stderr)
 
     traffic = simulate(scenario, report)
     report(f"writing {len(traffic):,} logs")

@@ -1,38 +1,38 @@
-"""How the client behaves when the service, or the way to it, is bad. The server is real."""
+"""The client of the service against a server with scripted replies: retries and errors."""
 
 import socket
 
 import pytest
 from api_anomaly.client.service import (
-    PAUSE_MOST,
-    TRIES,
+    MAX_ATTEMPTS,
+    MAX_PAUSE_SECONDS,
     LogsRefused,
     Service,
-    ServiceFailed,
+    ServiceError,
     TooLarge,
-    waiting,
+    retry_seconds,
 )
 
-from tests.support.client_server import Reply, playing
+from tests.support.client_server import Reply, scripted_server
 
 LOG = {"timestamp": 0, "user_id": "u", "endpoint": "/", "method": "GET", "status_code": 200}
 ANSWER = {"anomalies": [], "total_logs": 1}
 
 
 class Pauses(list):
-    """Notes how long the client would have waited, and does not wait."""
+    """Records the pauses of the client instead of waiting."""
 
     __call__ = list.append
 
 
-def ask(replies, call, token="secret"):
-    """Runs `call` against such a server; gives its result, the requests and the pauses."""
+def run(replies, call, token="secret"):
+    """The result of `call` with these replies, the requests, and the pauses."""
     pauses = Pauses()
-    with playing(*replies) as server:
+    with scripted_server(*replies) as server:
         service = Service(server.url, token, pause=pauses)
         try:
             result = call(service)
-        except ServiceFailed as failure:
+        except ServiceError as failure:
             result = failure
         finally:
             service.close()
@@ -44,11 +44,11 @@ def detect(service):
 
 
 def train(service):
-    return service.train([b'{"a":1}', b"{}"], timeout=5)
+    return service.train([b'{"a":1}', b"{}"])
 
 
-def test_the_token_and_the_logs_arrive():
-    result, [request], _ = ask([Reply(200, ANSWER)], lambda s: s.detect([LOG], {"threshold": -0.6}))
+def test_detect_sends_the_token_and_the_logs():
+    result, [request], _ = run([Reply(200, ANSWER)], lambda s: s.detect([LOG], {"threshold": -0.6}))
     assert result == ANSWER
     assert request.path == "/detect"
     assert request.headers["Authorization"] == "Bearer secret"
@@ -56,84 +56,84 @@ def test_the_token_and_the_logs_arrive():
 
 
 def test_without_a_token_none_is_sent():
-    _, [request], _ = ask([Reply(200, {})], lambda s: s.get("/health"), token=None)
+    _, [request], _ = run([Reply(200, {})], lambda s: s.get("/health"), token=None)
     assert "Authorization" not in request.headers
 
 
-def test_a_training_body_is_made_of_ready_texts():
-    _, [request], _ = ask([Reply(200, {})], train)
+def test_train_sends_logs_that_are_json_texts():
+    _, [request], _ = run([Reply(200, {})], train)
     assert request.body == {"logs": [{"a": 1}, {}]}
 
 
 @pytest.mark.parametrize("status", [429, 502, 503, 504])
-def test_a_busy_service_is_asked_again_with_the_same_key(status):
+def test_an_overloaded_service_gets_the_same_key_again(status):
     busy = Reply(status, {"detail": "busy", "code": "busy"}, (("Retry-After", "3"),))
-    result, requests, pauses = ask([busy, busy, Reply(200, ANSWER)], detect)
+    result, requests, pauses = run([busy, busy, Reply(200, ANSWER)], detect)
     assert result == ANSWER
     assert pauses == [3, 3]
     assert len({request.headers["Idempotency-Key"] for request in requests}) == 1
 
 
 def test_two_batches_have_two_keys():
-    _, requests, _ = ask([Reply(200, ANSWER)] * 2, lambda s: (detect(s), detect(s)))
+    _, requests, _ = run([Reply(200, ANSWER)] * 2, lambda s: (detect(s), detect(s)))
     assert len({request.headers["Idempotency-Key"] for request in requests}) == 2
 
 
-def test_a_broken_connection_during_detection_is_tried_again():
-    result, requests, pauses = ask([Reply(0), Reply(200, ANSWER)], detect)
+def test_detection_is_repeated_after_a_lost_connection():
+    result, requests, pauses = run([Reply(0), Reply(200, ANSWER)], detect)
     assert result == ANSWER
     assert pauses == [0.5]
     assert requests[0].headers["Idempotency-Key"] == requests[1].headers["Idempotency-Key"]
 
 
-def test_a_broken_connection_during_training_is_not_tried_again():
-    result, requests, _ = ask([Reply(0)], train)
+def test_training_is_not_repeated_after_a_lost_connection():
+    result, requests, _ = run([Reply(0)], train)
     assert len(requests) == 1
     assert "broke during /train" in str(result)
 
 
 @pytest.mark.parametrize("status", [502, 504])
-def test_a_training_that_a_proxy_gave_up_on_is_not_started_twice(status):
-    result, requests, _ = ask([Reply(status, {})], train)
-    assert isinstance(result, ServiceFailed)
+def test_training_is_not_repeated_after_the_error_of_a_proxy(status):
+    result, requests, _ = run([Reply(status, {})], train)
+    assert isinstance(result, ServiceError)
     assert len(requests) == 1
 
 
-def test_patience_ends():
-    result, requests, pauses = ask([Reply(503, {"detail": "starting"})] * TRIES, detect)
-    assert isinstance(result, ServiceFailed)
-    assert '503: it has too much to do or is starting. It says: "starting"' in str(result)
-    assert len(requests) == TRIES
+def test_attempts_are_limited():
+    result, requests, pauses = run([Reply(503, {"detail": "starting"})] * MAX_ATTEMPTS, detect)
+    assert isinstance(result, ServiceError)
+    assert '503: it is overloaded or starting. It says: "starting"' in str(result)
+    assert len(requests) == MAX_ATTEMPTS
     assert pauses == [0.5, 1, 2, 4, 8]
 
 
-def test_where_nothing_listens_the_address_is_named():
+def test_a_refused_connection_names_the_address():
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{free.getsockname()[1]}"
     service = Service(url, None, pause=Pauses())
-    with pytest.raises(ServiceFailed, match=f"no service answers at {url}.*is --url right"):
+    with pytest.raises(ServiceError, match=f"no service answers at {url}.*is --url right"):
         service.get("/health")
     service.close()
 
 
-def test_a_service_that_does_not_answer_in_time_is_said_so():
-    with socket.create_server(("127.0.0.1", 0)) as deaf:
-        url = f"http://127.0.0.1:{deaf.getsockname()[1]}"
+def test_a_timeout_names_the_option():
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
         service = Service(url, None, timeout=0.05, pause=Pauses())
-        with pytest.raises(ServiceFailed, match="did not answer /train in time; --timeout"):
-            service.train([b"{}"], timeout=0.05)
+        with pytest.raises(ServiceError, match="did not answer /train in time; --timeout"):
+            service.train([b"{}"])
         service.close()
 
 
 @pytest.mark.parametrize("url", ["http://[::1", "http://a:b:c", "ftp://a"])
-def test_an_address_that_is_none_is_said_so(url):
-    with pytest.raises(ServiceFailed):
+def test_an_invalid_address_is_an_error(url):
+    with pytest.raises(ServiceError):
         Service(url, "token", pause=Pauses()).get("/health")
 
 
-def test_a_token_that_no_header_can_carry_is_said_so():
-    with pytest.raises(ServiceFailed, match="no usable address"):
+def test_a_token_that_is_not_ascii_is_an_error():
+    with pytest.raises(ServiceError, match="not a usable address"):
         Service("http://127.0.0.1:1", "gehe\N{COMBINING DIAERESIS}im")
 
 
@@ -148,32 +148,32 @@ def test_a_token_that_no_header_can_carry_is_said_so():
         (500, "it failed"),
     ],
 )
-def test_a_refusal_is_explained_in_a_sentence(status, words):
-    result, requests, _ = ask([Reply(status, {"detail": "So it is.", "code": "x"})], detect)
+def test_an_error_status_is_explained(status, words):
+    result, requests, _ = run([Reply(status, {"detail": "The detail.", "code": "x"})], detect)
     assert words in str(result)
-    assert '"So it is."' in str(result)
+    assert '"The detail."' in str(result)
     assert len(requests) == 1
 
 
-def test_a_body_that_is_no_json_is_no_stumbling_block():
-    result, _, _ = ask([Reply(500, b"<html>")], detect)
+def test_an_error_without_json_is_explained():
+    result, _, _ = run([Reply(500, b"<html>")], detect)
     assert str(result).endswith("it failed.")
 
 
-def test_too_large_is_its_own_failure():
-    result, _, _ = ask([Reply(413, {"detail": "64 MiB", "code": "too_large"})], detect)
+def test_a_413_has_its_own_error():
+    result, _, _ = run([Reply(413, {"detail": "64 MiB", "code": "too_large"})], detect)
     assert isinstance(result, TooLarge)
 
 
-def test_faulty_logs_are_named_by_their_places():
+def test_a_422_gives_the_reason_of_each_refused_log():
     detail = [
         {"loc": ["body", "logs", 3, "method"], "msg": "too long"},
         {"loc": ["body", "logs", 3, "status_code"], "msg": "too high"},
         {"loc": ["logs", 7], "msg": "no user"},
     ]
-    result, _, _ = ask([Reply(422, {"detail": detail, "code": "invalid"})], detect)
+    result, _, _ = run([Reply(422, {"detail": detail, "code": "invalid"})], detect)
     assert isinstance(result, LogsRefused)
-    assert result.places == {3: "method too long", 7: "no user"}
+    assert result.reasons == {3: "method too long", 7: "no user"}
 
 
 @pytest.mark.parametrize(
@@ -181,13 +181,13 @@ def test_faulty_logs_are_named_by_their_places():
     [
         {"detail": "ten logs at least", "code": "too_few_logs"},
         {"detail": [{"loc": ["body", "threshold"], "msg": "no number"}], "code": "invalid"},
-        {"detail": ["odd", {"loc": None}], "code": "invalid"},
-        ["odd"],
+        {"detail": ["text", {"loc": None}], "code": "invalid"},
+        ["text"],
     ],
 )
-def test_a_422_that_names_no_log_is_a_plain_failure(body):
-    result, _, _ = ask([Reply(422, body)], detect)
-    assert type(result) is ServiceFailed
+def test_a_422_without_a_log_is_a_general_error(body):
+    result, _, _ = run([Reply(422, body)], detect)
+    assert type(result) is ServiceError
 
 
 @pytest.mark.parametrize(
@@ -195,13 +195,13 @@ def test_a_422_that_names_no_log_is_a_plain_failure(body):
     [
         (1, None, 0.5),
         (3, None, 2.0),
-        (20, None, PAUSE_MOST),
+        (20, None, MAX_PAUSE_SECONDS),
         (1, "7", 7.0),
-        (1, "100000", PAUSE_MOST),
+        (1, "100000", MAX_PAUSE_SECONDS),
         (1, "-1", 0.5),
         (2, "Wed, 21 Oct 2015 07:28:00 GMT", 1.0),
         (2, "nan", 1.0),
     ],
 )
-def test_the_wait_is_what_the_service_asks_for_within_reason(attempt, retry_after, seconds):
-    assert waiting(attempt, retry_after) == seconds
+def test_the_pause_follows_retry_after_up_to_a_limit(attempt, retry_after, seconds):
+    assert retry_seconds(attempt, retry_after) == seconds

@@ -1,12 +1,12 @@
-"""The smoke test sees a service that breaks its promises. The server is real; it plays a script."""
+"""The smoke test against a server with scripted replies that break the HTTP contract."""
 
 import pytest
-from api_anomaly.client.service import connection
-from api_anomaly.client.smoke import CHECKS, Deployment, results
+from api_anomaly.client.service import open_connection
+from api_anomaly.client.smoke import CHECKS, Deployment, run_checks
 
-from tests.support.client_server import Reply, playing
+from tests.support.client_server import Reply, scripted_server
 
-HERE = (("WWW-Authenticate", "Bearer"),)
+BEARER_HEADER = (("WWW-Authenticate", "Bearer"),)
 DETECTED = {
     "anomalies": [],
     "total_logs": 300,
@@ -25,21 +25,37 @@ def scores(value):
 
 
 BROKEN = [
-    ("health", [Reply(200, {"status": "ill"})], "/health says"),
+    ("health", [Reply(200, {"status": "unhealthy"})], "/health says"),
     ("health", [Reply(500, {})], "/health answered 500, not 200"),
-    ("health", [Reply(200, b"hello")], "/health answered no JSON"),
+    ("health", [Reply(200, b"hello")], "/health did not answer JSON"),
     ("authentication", [Reply(200, {})], "/status answered 200, not 401"),
     ("authentication", [Reply(401, {})], "has no WWW-Authenticate"),
-    ("authentication", [Reply(401, {}, HERE)] * 5 + [Reply(200, {})], "/train answered 200"),
+    (
+        "authentication",
+        [Reply(401, {}, BEARER_HEADER)] * 5 + [Reply(200, {})],
+        "/train answered 200",
+    ),
     ("metrics", [Reply(200, b"# TYPE api_requests_total counter\n")], "without ['api_request_dur"),
     ("status", [Reply(200, {"is_trained": False})], "/status lacks ['feature_count'"),
-    ("faulty logs", [Reply(200, {})], "/detect answered 200, not 422"),
-    ("faulty logs", [Reply(422, {"detail": [{"loc": ["body", "logs", 0]}]})], "422 says"),
-    ("faulty logs", [Reply(422, {"code": "x"})], "an answer out of shape: KeyError('detail')"),
+    ("invalid logs", [Reply(200, {})], "/detect answered 200, not 422"),
+    ("invalid logs", [Reply(422, {"detail": [{"loc": ["body", "logs", 0]}]})], "422 says"),
+    (
+        "invalid logs",
+        [Reply(422, {"code": "x"})],
+        "unexpected shape of the answer: KeyError('detail')",
+    ),
     ("detect", [Reply(200, {**DETECTED, "total_logs": 3})], "miscounts 300 logs"),
-    ("detect", [Reply(200, {**DETECTED, "anomalies": [{}]})], "not an anomaly of the contract"),
-    ("memory", [scores(-0.5), scores(-0.5), scores(-0.6)], "update_state: false was remembered"),
-    ("memory", [scores(-0.5)] * 5, "left the score of the next one as it was"),
+    (
+        "detect",
+        [Reply(200, {**DETECTED, "anomalies": [{}]})],
+        "an anomaly is not as in the contract",
+    ),
+    (
+        "memory",
+        [scores(-0.5), scores(-0.5), scores(-0.6)],
+        "update_state: false changed a later score",
+    ),
+    ("memory", [scores(-0.5)] * 5, "did not change the score of the next one"),
     ("retry", [scores(-0.5), scores(-0.6)], "got another answer"),
     ("load model", [Reply(404, {})], "/load-model answered 404"),
     ("train", [Reply(409, {})], "/train answered 409"),
@@ -48,18 +64,18 @@ BROKEN = [
 
 
 @pytest.mark.parametrize(("name", "replies", "words"), BROKEN)
-def test_a_broken_promise_is_named(name, replies, words):
-    with playing(*replies) as server, connection(server.url, "t", 5) as client:
+def test_a_breach_of_the_contract_fails_its_check(name, replies, words):
+    with scripted_server(*replies) as server, open_connection(server.url, "t", 5) as client:
         deployment = Deployment(client, client, train=True, trained=True)
-        [row] = results(deployment, {name: CHECKS[name]})
+        [row] = run_checks(deployment, {name: CHECKS[name]})
     assert row.result == "failed"
-    assert words in row.words
+    assert words in row.detail
 
 
-def test_what_does_not_apply_is_skipped():
-    with playing() as server, connection(server.url, "t", 5) as client:
+def test_a_check_that_does_not_apply_is_skipped():
+    with scripted_server() as server, open_connection(server.url, "t", 5) as client:
         rows = list(
-            results(
+            run_checks(
                 Deployment(client, client, train=False),
                 {
                     name: CHECKS[name]
@@ -71,7 +87,10 @@ def test_what_does_not_apply_is_skipped():
     assert server.requests == []
 
 
-def test_a_service_that_keeps_its_promises_passes():
-    with playing(Reply(200, STATUS)) as server, connection(server.url, "t", 5) as client:
-        [row] = results(Deployment(client, client, train=False), {"status": CHECKS["status"]})
-    assert (row.result, row.words) == ("passed", "model None")
+def test_a_correct_answer_passes_its_check():
+    with (
+        scripted_server(Reply(200, STATUS)) as server,
+        open_connection(server.url, "t", 5) as client,
+    ):
+        [row] = run_checks(Deployment(client, client, train=False), {"status": CHECKS["status"]})
+    assert (row.result, row.detail) == ("passed", "model None")

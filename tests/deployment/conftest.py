@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import httpx
 import pytest
 import yaml
+from api_anomaly import __version__
 from tests.support.paths import ROOT
 
 TOKEN = "a-token-of-the-deployment-tests"
@@ -108,7 +109,7 @@ def build_options(parts: RealParts) -> list[str]:
 @pytest.fixture(scope="session")
 def image(parts: RealParts, build_options: list[str]) -> Image:
     """The image, built from the Dockerfile."""
-    name = "localhost/api-anomaly-detection:0.1.0"
+    name = f"localhost/api-anomaly-detection:{__version__}"
     parts.podman("build", *build_options, "--tag", name, ROOT)
     (facts,) = json.loads(parts.podman("image", "inspect", name).stdout)
     return Image(name, facts["Size"])

@@ -147,7 +147,7 @@ def replay(service: httpx.Client, logs: list[dict[str, Any]], folder: Path) -> N
     later one."""
     file = folder / "access.ndjson"
     file.write_text("".join(json.dumps(log) + "\n" for log in logs))
-    command = [sys.executable, "-m", "api_anomaly.client", file, "--url", str(service.base_url)]
+    command = [sys.executable, "-m", "api_anomaly", "replay", file, "--url", str(service.base_url)]
     done = subprocess.run(
         [*command, "--token", TOKEN], cwd=ROOT, capture_output=True, text=True, timeout=300
     )

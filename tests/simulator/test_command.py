@@ -1,22 +1,17 @@
-"""The command line of the simulator, and the files that it writes."""
+"""`api-anomaly simulate`, and the files that it writes."""
 
 import gzip
 import json
-import os
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from api_anomaly.simulator.command import main
+from api_anomaly.cli.main import main
 from api_anomaly.simulator.scenario import preset
 from api_anomaly.simulator.simulation import CONTRACT_FIELDS, simulate
 from api_anomaly.simulator.writer import write_logs
-from tests.support.paths import ROOT
 
-SMALL = ["--preset", "week", "--users", "20", "--days", "2", "--seed", "3"]
+SMALL = ["simulate", "--preset", "week", "--users", "20", "--days", "2", "--seed", "3"]
 
 
 def test_the_file_holds_the_simulated_logs(
@@ -51,7 +46,7 @@ def test_a_number_out_of_range_is_reported_and_nothing_is_written(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "logs.ndjson"
-    assert main(["--users", "3", "--out", str(out)]) == 1
+    assert main(["simulate", "--users", "3", "--out", str(out)]) == 1
     assert "users must be at least 20" in capsys.readouterr().err
     assert not out.exists()
 
@@ -61,28 +56,3 @@ def test_a_file_that_cannot_be_written_is_reported(
 ) -> None:
     assert main([*SMALL, "--out", str(tmp_path / "missing" / "logs.ndjson")]) == 1
     assert "cannot write" in capsys.readouterr().err
-
-
-def test_the_script_prints_its_options_in_a_fresh_checkout_without_numpy(tmp_path: Path) -> None:
-    for folder in ("scripts", "api_anomaly"):
-        shutil.copytree(ROOT / folder, tmp_path / folder)
-    answer = subprocess.run(
-        [sys.executable, "-S", tmp_path / "scripts" / "simulate", "--help"],
-        capture_output=True,
-        text=True,
-        check=True,
-        env={**os.environ, "PYTHONPATH": ""},
-    )
-    assert "--preset" in answer.stdout and "fortnight" in answer.stdout
-
-
-def test_the_script_is_executable_from_any_folder(tmp_path: Path) -> None:
-    script = ROOT / "scripts" / "simulate"
-    assert os.access(script, os.X_OK)
-    subprocess.run(
-        [sys.executable, script, *SMALL, "--out", "here.ndjson"],
-        check=True,
-        cwd=tmp_path,
-        capture_output=True,
-    )
-    assert (tmp_path / "here.ndjson").stat().st_size > 0

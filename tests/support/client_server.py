@@ -1,4 +1,4 @@
-"""A real HTTP server on loopback that plays a script: a bad service, or a bad way to one."""
+"""A real HTTP server on loopback with scripted replies: a faulty service or network."""
 
 import json
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 
 class Reply(NamedTuple):
-    """What to answer; status 0 breaks the connection instead."""
+    """One reply; status 0 closes the connection without one."""
 
     status: int
     body: Any = None
@@ -17,35 +17,33 @@ class Reply(NamedTuple):
 
 
 class Request(NamedTuple):
-    """What came."""
-
     method: str
     path: str
     headers: dict[str, str]
     body: Any
 
 
-class Script(ThreadingHTTPServer):
+class ScriptedServer(ThreadingHTTPServer):
     """Gives one reply after the other and keeps the requests."""
 
     def __init__(self, replies):
-        super().__init__(("127.0.0.1", 0), Turn)
+        super().__init__(("127.0.0.1", 0), ScriptedHandler)
         self.replies = list(replies)
         self.requests: list[Request] = []
         self.url = f"http://127.0.0.1:{self.server_port}"
 
 
-class Turn(BaseHTTPRequestHandler):
+class ScriptedHandler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    server: Script
+    server: ScriptedServer
 
     def do_GET(self):
-        self.answer()
+        self.send_next_reply()
 
     def do_POST(self):
-        self.answer()
+        self.send_next_reply()
 
-    def answer(self):
+    def send_next_reply(self):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         request = Request(
             self.command, self.path, dict(self.headers), json.loads(body) if body else None
@@ -64,18 +62,18 @@ class Turn(BaseHTTPRequestHandler):
         self.wfile.write(content)
 
     def log_message(self, *_):
-        """Silence."""
+        """Print nothing."""
 
 
 @contextmanager
-def playing(*replies: Reply) -> Iterator[Script]:
-    """A server that answers with these replies, in this order."""
-    script = Script(replies)
-    thread = Thread(target=script.serve_forever, kwargs={"poll_interval": 0.01})
+def scripted_server(*replies: Reply) -> Iterator[ScriptedServer]:
+    """A server with these replies, in this order."""
+    server = ScriptedServer(replies)
+    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:
-        yield script
+        yield server
     finally:
-        script.shutdown()
+        server.shutdown()
         thread.join()
-        script.server_close()
+        server.server_close()

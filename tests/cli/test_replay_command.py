@@ -1,4 +1,4 @@
-"""The command `replay`, against a server that plays a script."""
+"""`api-anomaly replay` against a server with scripted replies."""
 
 import json
 import os
@@ -6,9 +6,9 @@ import subprocess
 import sys
 
 import pytest
-from api_anomaly.client.cli import main
+from api_anomaly.cli.main import main
 
-from tests.support.client_server import Reply, playing
+from tests.support.client_server import Reply, scripted_server
 from tests.support.paths import ROOT
 
 LINE = '10.0.0.{} - - [01/Feb/2024:00:00:00 +0000] "GET /{} HTTP/1.1" 200 5 "-" "curl/8"\n'
@@ -16,7 +16,7 @@ TRAINED = Reply(200, {"model_accuracy": 0.99, "model_version": "m1", "training_s
 METRICS = Reply(200, b"# TYPE x gauge\nprocess_resident_memory_bytes 3.145728e+08\n")
 
 
-def verdict(*flagged):
+def detected(*flagged):
     reasons = [{"feature": "rate", "value": 9.0, "usual": 1.0, "text": "9 a minute, usually 1"}]
     anomalies = [
         {
@@ -39,17 +39,17 @@ def logfile(tmp_path):
     return str(path)
 
 
-def test_the_earlier_part_trains_and_the_later_part_is_examined(logfile, tmp_path, capsys):
+def test_replay_trains_on_the_earlier_part_and_detects_on_the_later(logfile, tmp_path, capsys):
     report = tmp_path / "report.json"
-    with playing(TRAINED, verdict(3), METRICS) as server:
+    with scripted_server(TRAINED, detected(3), METRICS) as server:
         arguments = [logfile, "--url", server.url, "--token", "t", "--json", str(report)]
-        assert main(arguments) == 0
+        assert main(["replay", *arguments]) == 0
     paths = [request.path for request in server.requests]
     assert paths == ["/train", "/detect", "/metrics"]
     sent = [[log["endpoint"] for log in r.body["logs"]] for r in server.requests[:2]]
     assert sent == [["/1", "/2", "/3", "/4"], ["/5", "/6", "/7", "/8"]]
     printed = capsys.readouterr()
-    assert "Format: Apache or nginx combined access log (guessed)" in printed.err
+    assert "Format: Apache or nginx combined access log (detected)" in printed.err
     for words in ("10.0.0.8", "9 a minute, usually 1", "300 MiB", "1 (25.00%): 1 critical"):
         assert words in printed.out
     written = json.loads(report.read_text())
@@ -58,30 +58,30 @@ def test_the_earlier_part_trains_and_the_later_part_is_examined(logfile, tmp_pat
     assert written["labels"] is None
 
 
-def test_the_share_and_the_limit_say_where_the_parts_end(logfile):
-    with playing(TRAINED, verdict(), METRICS) as server:
+def test_the_share_and_the_limit_set_the_sizes_of_the_parts(logfile):
+    with scripted_server(TRAINED, detected(), METRICS) as server:
         arguments = [logfile, "--url", server.url, "--train-share", "0.25", "--limit", "6"]
-        assert main(arguments) == 0
+        assert main(["replay", *arguments]) == 0
     assert [len(r.body["logs"]) for r in server.requests[:2]] == [1, 5]
 
 
-def test_without_training_all_logs_are_examined(logfile):
-    with playing(verdict(), verdict(), METRICS) as server:
-        assert main([logfile, "--url", server.url, "--no-train", "--batch", "5"]) == 0
+def test_without_training_all_logs_are_detected_on(logfile):
+    with scripted_server(detected(), detected(), METRICS) as server:
+        assert main(["replay", logfile, "--url", server.url, "--no-train", "--batch", "5"]) == 0
     assert [len(r.body["logs"]) for r in server.requests[:2]] == [5, 3]
 
 
-def test_bad_lines_are_told_with_their_numbers(logfile, capsys):
+def test_bad_lines_are_printed_with_their_numbers(logfile, capsys):
     with open(logfile, "a") as lines:
         lines.write("not a log\n")
-    with playing(verdict(), METRICS) as server:
-        assert main([logfile, "--url", server.url, "--no-train"]) == 0
+    with scripted_server(detected(), METRICS) as server:
+        assert main(["replay", logfile, "--url", server.url, "--no-train"]) == 0
     printed = capsys.readouterr().err
-    assert "1 lines were no logs and were left out. The first:" in printed
+    assert "1 lines are no logs and were left out. The first:" in printed
     assert "line 9: not a line of a common or combined access log" in printed
 
 
-def test_a_labelled_file_is_measured(tmp_path, capsys):
+def test_a_labelled_file_gives_figures_and_its_labels_are_not_sent(tmp_path, capsys):
     path = tmp_path / "labelled.ndjson"
     record = {"timestamp": 0, "endpoint": "/", "method": "GET", "status_code": 200}
     rows = [
@@ -89,8 +89,8 @@ def test_a_labelled_file_is_measured(tmp_path, capsys):
         {**record, "user_id": "ann", "label": 0},
     ]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    with playing(verdict(0), METRICS) as server:
-        assert main([str(path), "--url", server.url, "--no-train"]) == 0
+    with scripted_server(detected(0), METRICS) as server:
+        assert main(["replay", str(path), "--url", server.url, "--no-train"]) == 0
     assert "probe" in capsys.readouterr().out
     assert all("label" not in log for log in server.requests[0].body["logs"])
 
@@ -99,12 +99,12 @@ FAILURES = [
     ("no such file", ["absent.log"], [], "No such file or directory"),
     ("no model", ["{log}", "--no-train"], [Reply(400, {"detail": "Model not trained."})], "400"),
     ("wrong token", ["{log}"], [Reply(401, {"detail": "no"})], "give the right one with --token"),
-    ("training runs already", ["{log}"], [Reply(409, {"detail": "one runs"})], "another training"),
+    ("a training is running", ["{log}"], [Reply(409, {"detail": "one runs"})], "another training"),
     ("wrong format", ["{log}", "--format", "ndjson"], [], "not in the format 'ndjson'"),
     (
         "a report that cannot be written",
         ["{log}", "--no-train", "--json", "{log}/x"],
-        [verdict(), METRICS],
+        [detected(), METRICS],
         "cannot write",
     ),
 ]
@@ -113,10 +113,10 @@ FAILURES = [
 @pytest.mark.parametrize(
     ("arguments", "replies", "words"), [f[1:] for f in FAILURES], ids=[f[0] for f in FAILURES]
 )
-def test_a_failure_is_a_sentence_and_exit_code_1(logfile, capsys, arguments, replies, words):
-    with playing(*replies) as server:
-        words_in = [argument.format(log=logfile) for argument in arguments]
-        assert main([*words_in, "--url", server.url]) == 1
+def test_an_error_is_one_message_and_exit_code_1(logfile, capsys, arguments, replies, words):
+    with scripted_server(*replies) as server:
+        formatted = [argument.format(log=logfile) for argument in arguments]
+        assert main(["replay", *formatted, "--url", server.url]) == 1
     printed = capsys.readouterr().err
     assert words in printed
     assert "Traceback" not in printed
@@ -125,25 +125,25 @@ def test_a_failure_is_a_sentence_and_exit_code_1(logfile, capsys, arguments, rep
 @pytest.mark.parametrize("wrong", [["--train-share", "1"], ["--batch", "0"], ["--format", "xml"]])
 def test_wrong_arguments_are_exit_code_2(logfile, wrong):
     with pytest.raises(SystemExit) as end:
-        main([logfile, *wrong])
+        main(["replay", logfile, *wrong])
     assert end.value.code == 2
 
 
-def test_metrics_that_cannot_be_read_cost_one_row_only(logfile, capsys):
-    with playing(verdict(), Reply(404, {})) as server:
-        assert main([logfile, "--url", server.url, "--no-train"]) == 0
+def test_without_metrics_only_the_memory_is_missing(logfile, capsys):
+    with scripted_server(detected(), Reply(404, {})) as server:
+        assert main(["replay", logfile, "--url", server.url, "--no-train"]) == 0
     assert "memory of the service" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
     ("more", "replies"),
-    [(["--no-train"], [verdict(), METRICS]), ([], [TRAINED, verdict(), METRICS])],
+    [(["--no-train"], [detected(), METRICS]), ([], [TRAINED, detected(), METRICS])],
     ids=["in one go", "with training"],
 )
-def test_standard_input_and_the_token_of_the_environment(logfile, more, replies):
-    with playing(*replies) as server, open(logfile, "rb") as lines:
+def test_standard_input_and_the_first_token_of_the_environment(logfile, more, replies):
+    with scripted_server(*replies) as server, open(logfile, "rb") as lines:
         done = subprocess.run(
-            [sys.executable, "-m", "api_anomaly.client", "-", "--url", server.url, *more],
+            [sys.executable, "-m", "api_anomaly", "replay", "-", "--url", server.url, *more],
             stdin=lines,
             capture_output=True,
             text=True,

@@ -3,8 +3,8 @@
 import json
 
 import pytest
-from api_anomaly.logs.formats.fields import BadLine
-from api_anomaly.logs.formats.json_records import record
+from api_anomaly.logs.formats.format import ParseError
+from api_anomaly.logs.formats.json_lines import parse_record
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -39,7 +39,7 @@ SHAPES = [
         {**CONTRACT, "timestamp": "2024-05-12T00:00:17Z", "user_id": None},
     ),
     (
-        "nginx with method and URI apart, milliseconds of the epoch",
+        "nginx with separate method and URI, Unix time with milliseconds",
         {
             "msec": "1715472017.250",
             "remote_addr": "192.0.2.1",
@@ -111,7 +111,7 @@ SHAPES = [
         CONTRACT,
     ),
     (
-        "AWS API Gateway, times in the log's own form",
+        "AWS API Gateway, time in common log format",
         {
             "requestTime": "12/May/2024:00:00:17 +0000",
             "ip": "192.0.2.1",
@@ -134,11 +134,11 @@ SHAPES = [
 
 
 @pytest.mark.parametrize(("value", "log"), [s[1:] for s in SHAPES], ids=[s[0] for s in SHAPES])
-def test_a_record_gives_the_fields_of_the_contract(value, log):
-    assert record(value).log == log
+def test_a_record_gives_the_ten_fields(value, log):
+    assert parse_record(value).log == log
 
 
-ODD = [
+UNUSUAL = [
     ("a user who is a number", {"user_id": 42}, {"user_id": "42"}),
     ("a user name that is too long", {"user_id": "x" * 300}, {"user_id": "x" * 256}),
     ("half a surrogate pair", {"user_agent": "a\ud800b"}, {"user_agent": "a?b"}),
@@ -163,9 +163,11 @@ ODD = [
 ]
 
 
-@pytest.mark.parametrize(("odd", "fields"), [s[1:] for s in ODD], ids=[s[0] for s in ODD])
-def test_odd_values_are_put_in_order(odd, fields):
-    log = record({**CONTRACT, **odd}).log
+@pytest.mark.parametrize(
+    ("values", "fields"), [s[1:] for s in UNUSUAL], ids=[s[0] for s in UNUSUAL]
+)
+def test_unusual_values_are_normalised(values, fields):
+    log = parse_record({**CONTRACT, **values}).log
     assert {name: log[name] for name in fields} == fields
     json.dumps(log, allow_nan=False).encode("utf-8")
 
@@ -179,31 +181,31 @@ BAD = [
     ("a status that is true", {**CONTRACT, "status_code": True}),
     ("a status of 0", {**CONTRACT, "status_code": 0}),
     ("no time", {**CONTRACT, "timestamp": None}),
-    ("a time that is a word", {**CONTRACT, "timestamp": "yesterday"}),
+    ("a time that is text", {**CONTRACT, "timestamp": "yesterday"}),
     ("a time that is true", {**CONTRACT, "timestamp": True}),
-    ("a time beyond all calendars", {**CONTRACT, "timestamp": 1e300}),
+    ("a time after the year 9999", {**CONTRACT, "timestamp": 1e300}),
 ]
 
 
 @pytest.mark.parametrize("value", [value for _, value in BAD], ids=[name for name, _ in BAD])
-def test_a_record_without_the_required_fields_is_a_bad_line(value):
-    with pytest.raises(BadLine):
-        record(value)
+def test_a_record_without_the_required_fields_is_a_parse_error(value):
+    with pytest.raises(ParseError):
+        parse_record(value)
 
 
-def test_labels_are_kept_aside_and_never_sent():
-    parsed = record({**CONTRACT, "label": 1, "attack": "probe", "actor": "a-1", "case": None})
-    assert parsed.truth == (1, "probe", "a-1", None)
+def test_labels_are_not_part_of_the_log():
+    parsed = parse_record({**CONTRACT, "label": 1, "attack": "probe", "actor": "a-1", "case": None})
+    assert parsed.label == (True, "probe", "a-1", None)
     assert not {"label", "attack", "actor"} & set(parsed.log)
 
 
 @pytest.mark.parametrize("label", [None, 2, "1", 0.5, [1]])
 def test_a_label_that_is_neither_0_nor_1_is_unknown(label):
-    assert record({**CONTRACT, "label": label}).truth.label is None
+    assert parse_record({**CONTRACT, "label": label}).label.is_attack is None
 
 
-def test_a_record_without_a_label_has_no_truth():
-    assert record(CONTRACT).truth is None
+def test_a_record_without_a_label_has_none():
+    assert parse_record(CONTRACT).label is None
 
 
 json_values = st.recursive(
@@ -214,24 +216,24 @@ json_values = st.recursive(
 
 
 @given(st.dictionaries(st.sampled_from([*CONTRACT, "label", "request", "user"]), json_values))
-def test_any_record_is_a_log_that_can_be_sent_or_a_bad_line(value):
+def test_any_record_is_a_valid_log_or_a_parse_error(value):
     try:
-        log = record({**CONTRACT, **value}).log
-    except BadLine:
+        log = parse_record({**CONTRACT, **value}).log
+    except ParseError:
         return
     assert set(log) == set(CONTRACT)
     json.dumps(log, allow_nan=False).encode("utf-8")
 
 
 @pytest.mark.parametrize(
-    ("truth", "words"),
+    ("fields", "text"),
     [
         ({"label": 1, "attack": "probe"}, "attack: probe"),
         ({"label": 1}, "attack: unnamed"),
-        ({"label": 0, "case": "traveller"}, "ordinary: traveller"),
-        ({"label": 0}, "ordinary"),
+        ({"label": 0, "case": "traveller"}, "benign: traveller"),
+        ({"label": 0}, "benign"),
         ({"label": None, "attack": "probe"}, "unknown"),
     ],
 )
-def test_a_truth_has_words_for_people(truth, words):
-    assert record({**CONTRACT, **truth}).truth.words == words
+def test_a_label_has_a_description(fields, text):
+    assert parse_record({**CONTRACT, **fields}).label.description == text

@@ -1,0 +1,113 @@
+"""What a sub-command is, and the arguments that several of them share."""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from api_anomaly.client.replay import Consoles
+    from api_anomaly.client.service import Service
+
+DEFAULT_URL = "http://127.0.0.1:8000"
+DEFAULT_TIMEOUT_SECONDS = 900.0  # a training on a large file takes minutes
+_WIDTH_WITHOUT_TERMINAL = 132
+
+
+class Command(NamedTuple):
+    """One sub-command. `run` returns the exit code."""
+
+    name: str
+    summary: str  # one line, for the list of commands
+    manual: str  # what it does, and examples
+    add_arguments: Callable[[argparse.ArgumentParser], None]
+    run: Callable[[argparse.Namespace], int]
+
+
+class CommandError(Exception):
+    """A command cannot go on; the text is the reason. Exit code 1."""
+
+
+def add_service_arguments(parser: argparse.ArgumentParser) -> None:
+    """`--url`, `--token` and `--timeout`."""
+    parser.add_argument("--url", default=DEFAULT_URL, help="the service (default %(default)s)")
+    parser.add_argument("--token", help="the bearer token (default: AUTH_TOKEN of the environment)")
+    parser.add_argument(
+        "--timeout",
+        type=float,
+        default=DEFAULT_TIMEOUT_SECONDS,
+        metavar="SECONDS",
+        help="longest wait for one answer (default %(default)g)",
+    )
+
+
+def add_log_arguments(parser: argparse.ArgumentParser) -> None:
+    """`LOGFILE`, `--format` and `--limit`."""
+    from api_anomaly.client.reader import INPUT_FORMATS
+
+    parser.add_argument("logfile", metavar="LOGFILE", help="plain or gzip; - is standard input")
+    names = "".join(f", {name} = {row.title}" for name, row in INPUT_FORMATS.items())
+    parser.add_argument(
+        "--format",
+        choices=["auto", *INPUT_FORMATS],
+        default="auto",
+        help=f"auto = detect it from the first lines (default){names}",
+    )
+    parser.add_argument(
+        "--limit", type=positive_int, metavar="LINES", help="use only the first lines"
+    )
+
+
+@contextmanager
+def connect(url: str, token: str | None, timeout: float) -> "Iterator[Service]":
+    """A client of the service; without a token it takes the one in the environment.
+
+    Errors of the client become CommandError.
+    """
+    from api_anomaly.client.service import Service, ServiceError
+    from api_anomaly.client.source import SourceError
+
+    try:
+        service = Service(url, token or environment_token(), timeout)
+        try:
+            yield service
+        finally:
+            service.close()
+    except (SourceError, ServiceError) as error:
+        raise CommandError(str(error)) from error
+
+
+def open_consoles() -> "Consoles":
+    """Standard output for results, standard error for progress."""
+    from rich.console import Console
+
+    from api_anomaly.client.replay import Consoles
+
+    width = None if sys.stdout.isatty() else _WIDTH_WITHOUT_TERMINAL
+    return Consoles(
+        output=Console(width=width, highlight=False),
+        progress=Console(stderr=True, highlight=False, soft_wrap=True),
+    )
+
+
+def environment_token() -> str | None:
+    """The first of the tokens in AUTH_TOKEN; the service accepts each of them."""
+    return os.environ.get("AUTH_TOKEN", "").split(",")[0].strip() or None
+
+
+def share(text: str) -> float:
+    """An argument between 0 and 1, exclusive."""
+    value = float(text)
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError("must lie between 0 and 1")
+    return value
+
+
+def positive_int(text: str) -> int:
+    """An argument of at least 1."""
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return value
