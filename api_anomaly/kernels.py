@@ -116,19 +116,7 @@ def kernel(function: Function) -> Function:
     A kernel is inlined into those that call it: passing a table (dozens of words) would cost more
     than most kernels do.
     """
-    return _cached(
-        function, numba.njit(nogil=True, error_model="numpy", forceinline=True)(function)
-    )
-
-
-def bare_kernel(function: Function) -> Function:
-    """A `kernel` that makes no array and counts no references to those it is given: what is called
-    for every byte would spend half its time on that. Its callers hold the arrays meanwhile."""
-    uncounted: Any = {"_nrt": False}  # not among the options that Numba declares
-    return _cached(function, numba.njit(nogil=True, error_model="numpy", **uncounted)(function))
-
-
-def _cached(function: Function, compiled: Any) -> Function:
+    compiled: Any = numba.njit(nogil=True, error_model="numpy", forceinline=True)(function)
     compiled._cache = _KernelCache(function)  # type: ignore[no-untyped-call]
     dispatcher: Function = compiled
     return dispatcher

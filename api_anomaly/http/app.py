@@ -20,7 +20,7 @@ from api_anomaly.http.auth.token_watch import TokenFileWatcher
 from api_anomaly.http.auth.tokens import Tokens
 from api_anomaly.http.dispatch import EndpointTable, serve_endpoint
 from api_anomaly.http.endpoints import ENDPOINTS, Endpoint
-from api_anomaly.http.feedback_body import FeedbackReader
+from api_anomaly.feedback.decode import FeedbackReader
 from api_anomaly.http.middleware import RequestMiddleware
 from api_anomaly.http.openapi import openapi_document
 from api_anomaly.http.problems import FRAMEWORK_CODES, json_response

@@ -36,7 +36,7 @@ from api_anomaly.errors import (
 )
 from api_anomaly.http import responses
 from api_anomaly.http.auth.scopes import ADMIN, DETECT, METRICS, READ, TRAIN
-from api_anomaly.http.feedback_body import FeedbackBody
+from api_anomaly.feedback.decode import FeedbackBody
 from api_anomaly.http.handlers.detect import detect
 from api_anomaly.http.handlers.feedback import feedback
 from api_anomaly.http.handlers.health import health

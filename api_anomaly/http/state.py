@@ -6,7 +6,7 @@ from starlette.types import Scope
 
 from api_anomaly.http.admission import Admission, LoopScheduler
 from api_anomaly.http.auth.authenticator import Authenticator
-from api_anomaly.http.feedback_body import FeedbackReader
+from api_anomaly.feedback.decode import FeedbackReader
 from api_anomaly.runtime.state import AppState
 
 

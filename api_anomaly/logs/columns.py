@@ -5,9 +5,10 @@ is UTF-8 bytes in one flat buffer, so that kernels hash and measure texts withou
 """
 
 import ipaddress
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import accumulate, chain
 from operator import attrgetter
 from typing import Any, NamedTuple, Self
 
@@ -31,10 +32,12 @@ class Texts(NamedTuple):
     @classmethod
     def of(cls, values: Sequence[str | None]) -> Self:
         """Encode n texts; None becomes an empty row. O(total bytes)."""
-        rows = [value.encode("utf-8", "surrogatepass") if value else b"" for value in values]
-        offsets = np.zeros(len(rows) + 1, np.int64)
-        np.cumsum(np.fromiter(map(len, rows), np.int64, len(rows)), out=offsets[1:])
-        return cls(np.frombuffer(bytearray(b"".join(rows)), np.uint8), offsets)
+        texts = [value or "" for value in values]
+        text = "".join(texts)
+        data = text.encode("utf-8", "surrogatepass")
+        lengths = map(len, texts) if text.isascii() else map(_utf8_length, texts)
+        offsets = np.fromiter(accumulate(lengths, initial=0), np.int64, len(texts) + 1)
+        return cls(np.frombuffer(bytearray(data), np.uint8), offsets)
 
     def take(self, rows: NDArray[np.int64]) -> "Texts":
         """The texts of `rows` (m,), in that order."""
@@ -49,6 +52,10 @@ class Texts(NamedTuple):
         """The texts from row `first` up to `end`, whose bytes are not copied."""
         offsets = self.offsets[first : end + 1]
         return Texts(self.data[offsets[0] : offsets[-1]], offsets - offsets[0])
+
+
+def _utf8_length(text: str) -> int:
+    return len(text.encode("utf-8", "surrogatepass"))
 
 
 @kernel
@@ -128,17 +135,42 @@ class Columns:
 _fields: Callable[[Columns], tuple[Any, ...]] = attrgetter(*Columns.__dataclass_fields__)
 
 
-def joined(parts: Sequence[Columns]) -> Columns:
-    """The logs of all `parts` (at least one), one after the other."""
-    return Columns(*map(_concatenate, zip(*map(_fields, parts), strict=True)))
+def joined(parts: Iterable[Columns]) -> Columns:
+    """The logs of all `parts` (at least one), one after the other.
+
+    Each part is copied as it comes into buffers that grow in place, so that the parts of a
+    generator do not exist at the same time.
+    """
+    buffers: list[_Buffer] = []
+    for part in parts:
+        buffers = buffers or [_Buffer() for _ in _fields(part)]
+        for buffer, field in zip(buffers, _fields(part), strict=True):
+            buffer.append(field)
+    return Columns(*(buffer.field() for buffer in buffers))
 
 
-def _concatenate(arrays: tuple[Any, ...]) -> Any:
-    if not isinstance(arrays[0], Texts):
-        return np.concatenate(arrays)
-    lengths = np.concatenate([np.diff(texts.offsets) for texts in arrays])
-    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    return Texts(np.concatenate([texts.data for texts in arrays]), offsets)
+class _Buffer:
+    """One field of several Columns, one after the other."""
+
+    def __init__(self) -> None:
+        self._data = bytearray()
+        self._lengths: list[NDArray[np.int64]] = []
+        self._last: Any = None
+
+    def append(self, field: Any) -> None:
+        self._last = field
+        if isinstance(field, Texts):
+            self._lengths.append(np.diff(field.offsets))
+            self._data.extend(field.data.data)
+        else:
+            self._data.extend(field.data)
+
+    def field(self) -> Any:
+        if isinstance(self._last, Texts):
+            offsets = np.concatenate([[0], np.cumsum(np.concatenate(self._lengths))])
+            return Texts(np.frombuffer(self._data, np.uint8), offsets.astype(np.int64))
+        shape = (-1, *self._last.shape[1:])
+        return np.frombuffer(self._data, self._last.dtype).reshape(shape)
 
 
 def columns_of(
@@ -150,14 +182,17 @@ def columns_of(
     response_time: Sequence[float | None],
     ip_address: Sequence[str | None],
     user_agent: Sequence[str | None],
-    request_size: Sequence[int | None],
-    response_size: Sequence[int | None],
+    request_size: Sequence[float | None],
+    response_size: Sequence[float | None],
 ) -> Columns:
-    """Columns from n validated values per field; None is unknown.
+    """Columns from n valid values per field; None and negative amounts are unknown.
 
     Methods are expected in upper case. Raises ValueError for an invalid `ip_address`.
     """
     n = len(time)
+    amounts = np.array([response_time, request_size, response_size], np.float64)  # None: NaN
+    amounts[amounts < 0] = np.nan
+    words = np.fromiter(chain.from_iterable(map(address_words, ip_address)), np.uint64, 2 * n)
     return Columns(
         time=np.fromiter(time, np.float64, n),
         user=Texts.of(user_id),
@@ -165,15 +200,11 @@ def columns_of(
         agent=Texts.of(user_agent),
         method=np.fromiter((_METHOD_CODES.get(name, _OTHER) for name in method), np.uint8, n),
         status=np.fromiter(status_code, np.int16, n),
-        response_time=_numbers(response_time),
-        request_size=_numbers(request_size),
-        response_size=_numbers(response_size),
-        address=np.array([address_words(text) for text in ip_address], np.uint64).reshape(n, 2),
+        response_time=amounts[0],
+        request_size=amounts[1],
+        response_size=amounts[2],
+        address=words.reshape(n, 2),
     )
-
-
-def _numbers(values: Sequence[Any]) -> NDArray[np.float64]:
-    return np.array(values, np.float64)  # None becomes NaN
 
 
 @lru_cache(maxsize=65_536)

@@ -1,9 +1,8 @@
-"""From the bytes of a body to a batch: the one door between JSON and columns.
+"""From the bytes of a request body to columns.
 
-`Decoder` holds the limits. An ordinary body is scanned (`service.ordinary`). Any other is read by
-Pydantic in one pass; only when that fails, another pass lists the faults of every log, at most
-`LISTED` of them in full, so that a body of a million faulty logs costs no more room than a good
-one.
+`Decoder` tries the fast path first (`logs/fast_path.py`). What that declines is read by Pydantic in
+one pass. Only when that fails, a second pass collects the errors of all logs, at most `MAX_ERRORS`
+of them in full, so that a body with a million invalid logs needs no more memory than a valid one.
 """
 
 import math
@@ -13,43 +12,40 @@ from typing import Annotated, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import FailFast, Field, TypeAdapter, ValidationError, WrapValidator
-from pydantic_core.core_schema import ValidatorFunctionWrapHandler, ValidationInfo
+from pydantic_core.core_schema import ValidationInfo, ValidatorFunctionWrapHandler
 
-from api_anomaly.logs.columns import Columns
-from api_anomaly.logs.scan.bodies import OPTIONS, known
-from api_anomaly.logs.from_models import columns_from
-from api_anomaly.logs.ordinary import Ordinary, ordinary
 from api_anomaly.errors import BatchTooLarge, Invalid
-from api_anomaly.logs.schema import NOBODY, DetectBody, Log, TrainBody
-
-#: How many faults a 422 lists.
-LISTED = 100
-_SHOWN_CHARACTERS = 100
-#: Commas in a body, for each log that may be in it: a log has eleven, and some in its texts. The
-#: parser keeps every value of a body before it judges the first, some forty times its bytes when
-#: they are ten million zeros.
-COMMAS, FEWEST_COMMAS = 24, 100_000
-
-
-_DETECT = known("logs", "threshold", "include_scores", "include_rules", "update_state")
-_TRAIN = known("logs", "test_size")
-_SCORES, _RULES, _REMEMBER = (
-    OPTIONS.index(name) for name in ("include_scores", "include_rules", "update_state")
+from api_anomaly.logs.columns import Columns
+from api_anomaly.logs.fast_path import (
+    DetectStruct,
+    LazyLogs,
+    columns_from_logs,
+    decode_detect,
+    decode_train,
 )
+from api_anomaly.logs.schema import ACTOR_MISSING, DEFAULT_TEST_SIZE, DetectBody, Log, TrainBody
+
+#: Errors that a response with status 422 lists.
+MAX_ERRORS = 100
+_SHOWN_CHARACTERS = 100
+#: Commas in a body for each log that it may hold: a log has eleven, and some in its texts. Pydantic
+#: keeps every value of a body before it validates the first: ten million zeros take forty times
+#: their bytes.
+_COMMAS_PER_LOG, _MIN_COMMAS = 24, 100_000
 
 
-class Detection(NamedTuple):
-    """A decoded POST /detect: n logs as columns and as sent, and its options."""
+class DetectRequest(NamedTuple):
+    """A decoded POST /detect: n logs as columns and as records, and its options."""
 
     columns: Columns
     logs: Sequence[Log]
     threshold: float | None
     include_scores: bool
     include_rules: bool
-    remember: bool
+    update_state: bool
 
 
-class History(NamedTuple):
+class TrainRequest(NamedTuple):
     """A decoded POST /train: n logs as columns; labels (n,) are 0, 1 or NaN for unknown."""
 
     columns: Columns
@@ -58,142 +54,142 @@ class History(NamedTuple):
 
 
 class Decoder:
-    """Reads bodies with at most so many logs. Raises Invalid or BatchTooLarge. Without `scans` it
-    lets Pydantic read all, which takes longer and makes no difference else."""
+    """Decodes bodies. Raises Invalid, or BatchTooLarge if a body has more logs than allowed.
 
-    def __init__(
-        self, most_detection_logs: int, most_training_logs: int, scans: bool = True
-    ) -> None:
-        self._detection = _Reader(DetectBody, most_detection_logs, _DETECT if scans else None)
-        self._training = _Reader(TrainBody, most_training_logs, _TRAIN if scans else None)
+    With `fast_path=False` Pydantic reads every body; the results are the same.
+    """
 
-    def warm_up(self) -> None:
-        """Scan once, so that no request has to wait until the kernels are compiled."""
-        self._detection.short(b'{"logs": []}')
+    def __init__(self, max_detect_logs: int, max_train_logs: int, fast_path: bool = True) -> None:
+        self._detect = _BodyValidator(DetectBody, max_detect_logs)
+        self._train = _BodyValidator(TrainBody, max_train_logs)
+        self._fast_path = fast_path
 
-    def detection(self, body: bytes) -> Detection:
-        """The body of POST /detect. A microsecond a log when it is ordinary, else about ten."""
-        short = self._detection.short(body)
-        if short is not None:
-            threshold, truth = short.number, short.scanned.truth
-            if threshold is None or -1 <= threshold <= 0:
-                return Detection(
-                    short.columns,
-                    short.logs,
-                    threshold,
-                    truth(_SCORES) is True,
-                    truth(_RULES) is True,
-                    truth(_REMEMBER) is not False,
-                )
-        read = self._detection.long(body)
-        remember = read.update_state is not False
-        columns = columns_from(read.logs)
-        scores, rules = bool(read.include_scores), bool(read.include_rules)
-        return Detection(columns, read.logs, read.threshold, scores, rules, remember)
+    def decode_detect(self, body: bytes) -> DetectRequest:
+        """The body of POST /detect. About 1 µs a log on the fast path, else 5 to 10."""
+        check_values(body, self._detect.max_logs, "logs")
+        fast = decode_detect(body, self._detect.max_logs) if self._fast_path else None
+        if fast is not None:
+            return _detect_request(fast.options, fast.columns, LazyLogs(fast.options.logs))
+        valid = self._detect.validate(body)
+        return _detect_request(valid, columns_from_logs(valid.logs), valid.logs)
 
-    def history(self, body: bytes) -> History:
-        """The body of POST /train. Of an ordinary one no object is made for any log."""
-        short = self._training.short(body)
-        if short is not None:
-            size = 0.2 if short.number is None else short.number
-            if 0 < size < 1:
-                return History(short.columns, short.labels, size)
-        read = self._training.long(body)
-        labels = np.array([log.label for log in read.logs], np.float64)
-        size = 0.2 if read.test_size is None else read.test_size
-        return History(columns_from(read.logs), labels, size)
+    def decode_train(self, body: bytes) -> TrainRequest:
+        """The body of POST /train. On the fast path few logs exist as objects at a time."""
+        check_values(body, self._train.max_logs, "logs")
+        fast = decode_train(body, self._train.max_logs) if self._fast_path else None
+        if fast is not None:
+            return TrainRequest(fast.columns, fast.labels, _test_size(fast.options.test_size))
+        valid = self._train.validate(body)
+        labels = np.array([log.label for log in valid.logs], np.float64)
+        return TrainRequest(columns_from_logs(valid.logs), labels, _test_size(valid.test_size))
 
 
-class _Faults:
-    """Collects the faults of logs, in order; the rest are only counted."""
+def _detect_request(
+    options: DetectStruct | DetectBody[list[Log]], columns: Columns, logs: Sequence[Log]
+) -> DetectRequest:
+    return DetectRequest(
+        columns,
+        logs,
+        options.threshold,
+        bool(options.include_scores),
+        bool(options.include_rules),
+        options.update_state is not False,
+    )
+
+
+def _test_size(given: float | None) -> float:
+    return DEFAULT_TEST_SIZE if given is None else given
+
+
+def check_values(body: bytes, max_items: int, what: str) -> None:
+    """Raise BatchTooLarge if `body` has more values than `max_items` logs can have. Nothing is
+    parsed, because parsed values take many times their bytes."""
+    max_commas = max(_COMMAS_PER_LOG * max_items, _MIN_COMMAS)
+    if len(body) > max_commas and body.count(b",") > max_commas:
+        raise BatchTooLarge(f"At most {max_items} {what} fit, and this has more values.")
+
+
+class _BodyValidator:
+    """Pydantic's reading of one kind of body: `body_type` is DetectBody or TrainBody."""
+
+    def __init__(self, body_type: Any, max_logs: int) -> None:
+        self.max_logs = max_logs
+        length = Field(max_length=max_logs)
+        self._strict = TypeAdapter(body_type[Annotated[list[Log], FailFast(), length]])
+        collected = Annotated[Log, WrapValidator(_collect)]
+        self._collecting = TypeAdapter(body_type[Annotated[list[collected], length]])
+
+    def validate(self, body: bytes) -> Any:
+        """The valid body. Raises Invalid or BatchTooLarge."""
+        try:
+            return self._strict.validate_json(body)
+        except ValidationError as error:
+            raise self._explain(body, error) from None
+
+    def _explain(self, body: bytes, first: ValidationError) -> Invalid | BatchTooLarge:
+        collector = _ErrorCollector()
+        try:
+            self._collecting.validate_json(body, context=collector)
+        except ValidationError as error:
+            if any(_is_too_long(detail) for detail in error.errors(include_input=False)):
+                return BatchTooLarge(f"At most {self.max_logs} logs fit into one request.")
+            collector.add(error)
+        if not collector.items:  # the second pass found nothing, which should not happen
+            collector.add(first)
+        return Invalid(collector.items, collector.more)
+
+
+class _ErrorCollector:
+    """Collects the errors of all logs, in order: the first `MAX_ERRORS` as items, the rest as a
+    number."""
 
     def __init__(self) -> None:
         self.items: list[dict[str, Any]] = []
         self.more = 0
         self._log = -1
 
-    def visit(self, value: Any, validate: ValidatorFunctionWrapHandler) -> None:
-        """Validate one log and keep nothing of it but its faults."""
+    def validate_log(self, value: Any, validate: ValidatorFunctionWrapHandler) -> None:
+        """Validate one log and keep only its errors."""
         self._log += 1
         try:
             validate(value)
         except ValidationError as error:
             self.add(error, ("logs", self._log))
 
-    def add(self, error: ValidationError, place: tuple[str | int, ...] = ()) -> None:
-        """List the faults of `error` as long as there is room."""
-        remaining = max(0, LISTED - len(self.items))
+    def add(self, error: ValidationError, location: tuple[str | int, ...] = ()) -> None:
+        """Add the details of `error`, which occurred at `location` of the body."""
+        remaining = max(0, MAX_ERRORS - len(self.items))
         if remaining:
-            faults = error.errors(include_url=False, include_context=False)
-            self.items += [_item(fault, place) for fault in faults[:remaining]]
+            details = error.errors(include_url=False, include_context=False)
+            self.items += [_item(detail, location) for detail in details[:remaining]]
         self.more += max(0, error.error_count() - remaining)
 
 
-def refusal_of(error: ValidationError) -> Invalid:
-    """The refusal that lists the faults of a whole body."""
-    faults = _Faults()
-    faults.add(error)
-    return Invalid(faults.items, faults.more)
-
-
-def _visit(
-    value: Any, validate: ValidatorFunctionWrapHandler, info: ValidationInfo[_Faults]
+def _collect(
+    value: Any, validate: ValidatorFunctionWrapHandler, info: ValidationInfo[_ErrorCollector]
 ) -> None:
-    info.context.visit(value, validate)
+    info.context.validate_log(value, validate)
 
 
-class _Reader:
-    """One kind of body: `shape` is DetectBody or TrainBody, `options` what a scan may find in it;
-    None when nothing is to be scanned."""
-
-    def __init__(self, shape: Any, most_logs: int, options: int | None) -> None:
-        length = Field(max_length=most_logs)
-        self._options = options
-        self._most_logs = most_logs
-        self._most_commas = max(COMMAS * most_logs, FEWEST_COMMAS)
-        self._strict = TypeAdapter(shape[Annotated[list[Log], FailFast(), length]])
-        visited = Annotated[Log, WrapValidator(_visit)]
-        self._explaining = TypeAdapter(shape[Annotated[list[visited], length]])
-
-    def short(self, body: bytes) -> Ordinary | None:
-        """The body, if it is ordinary. Raises BatchTooLarge."""
-        if len(body) > self._most_commas and body.count(b",") > self._most_commas:
-            raise BatchTooLarge(f"At most {self._most_logs} logs fit, and this has more values.")
-        if self._options is None:
-            return None
-        return ordinary(body, self._most_logs, self._options)
-
-    def long(self, body: bytes) -> Any:
-        """The body as Pydantic reads it. Raises Invalid or BatchTooLarge."""
-        try:
-            return self._strict.validate_json(body)
-        except ValidationError as error:
-            raise self._refusal(body, error) from None
-
-    def _refusal(self, body: bytes, first: ValidationError) -> Invalid | BatchTooLarge:
-        faults = _Faults()
-        try:
-            self._explaining.validate_json(body, context=faults)
-        except ValidationError as error:
-            if any(_is_too_long(fault) for fault in error.errors(include_input=False)):
-                return BatchTooLarge(f"At most {self._most_logs} logs fit into one request.")
-            faults.add(error)
-        # The second pass is written to find at least what the first one found; this is the net.
-        items = faults.items or [_item(fault, ()) for fault in first.errors(include_url=False)]
-        return Invalid(items, faults.more)
+def invalid_from(error: ValidationError) -> Invalid:
+    """The errors of a whole body."""
+    collector = _ErrorCollector()
+    collector.add(error)
+    return Invalid(collector.items, collector.more)
 
 
-def _is_too_long(fault: Any) -> bool:
-    return bool(fault["type"] == "too_long" and fault["loc"] == ("logs",))
+def _is_too_long(detail: Any) -> bool:
+    return bool(detail["type"] == "too_long" and detail["loc"] == ("logs",))
 
 
-def _item(fault: Any, place: tuple[str | int, ...]) -> dict[str, Any]:
-    """A fault as FastAPI lists it; the input only when it is a short scalar that JSON can carry."""
-    kind, where = fault["type"], fault["loc"]
-    if kind == NOBODY:
+def _item(detail: Any, location: tuple[str | int, ...]) -> dict[str, Any]:
+    """An error as FastAPI lists it. The input is included only if it is a short scalar that JSON
+    can represent."""
+    kind, where = detail["type"], detail["loc"]
+    if kind == ACTOR_MISSING:
         where = (*where, "user_id")
-    item = {"type": kind, "loc": ["body", *place, *where], "msg": fault["msg"]}
-    value = fault["input"]
+    item = {"type": kind, "loc": ["body", *location, *where], "msg": detail["msg"]}
+    value = detail["input"]
     if isinstance(value, str) and kind != "json_invalid":
         item["input"] = value[:_SHOWN_CHARACTERS]
     elif isinstance(value, bool | int) and abs(value) < 2**53:

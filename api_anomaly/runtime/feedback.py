@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from api_anomaly.detector import Detections
 from api_anomaly.runtime.recent_anomalies import RecentAnomalies
-from api_anomaly.logs.decode import LISTED
+from api_anomaly.logs.decode import MAX_ERRORS
 from api_anomaly.telemetry.journal import Journal
-from api_anomaly.http.feedback_body import FeedbackRequest
+from api_anomaly.feedback.decode import FeedbackRequest
 from api_anomaly.runtime.label_store import LabelCounts, LabelStore
 from api_anomaly.telemetry.metrics import Metrics
 from api_anomaly.errors import AnomalyUnknown, StorageFailed
@@ -147,7 +147,7 @@ def _unknown(places: list[int]) -> AnomalyUnknown:
     return AnomalyUnknown(
         [
             {"type": AnomalyUnknown.code, "loc": ["body", "items", i, "anomaly_id"], "msg": words}
-            for i in places[:LISTED]
+            for i in places[:MAX_ERRORS]
         ],
-        max(0, len(places) - LISTED),
+        max(0, len(places) - MAX_ERRORS),
     )

@@ -11,8 +11,7 @@ import numpy as np
 
 from api_anomaly.logs.columns import Columns
 from api_anomaly.rules import Fired, RuleEngine, RuleLogs, RuleSet
-from api_anomaly.logs.from_models import agents
-from api_anomaly.logs.schema import Log
+from api_anomaly.logs.schema import AGENT_CHARACTERS, Log
 from api_anomaly.runtime.threads import to_the_end
 
 
@@ -36,7 +35,7 @@ class RuleComparison:
 
 
 def _rule_logs(logs: Sequence[Log], columns: Columns) -> RuleLogs:
-    logs = list(logs)  # each is made when it is asked for
+    logs = list(logs)  # each is validated when it is read
     return RuleLogs(
         columns.time,
         [log.user_id or log.ip_address for log in logs],
@@ -45,5 +44,5 @@ def _rule_logs(logs: Sequence[Log], columns: Columns) -> RuleLogs:
         [log.method for log in logs],
         columns.response_size,
         [log.endpoint for log in logs],
-        agents(logs),
+        [log.user_agent and log.user_agent[:AGENT_CHARACTERS] for log in logs],
     )

@@ -53,7 +53,6 @@ async def running(
     """A started service. At the end its memory is written to disk and its files are closed."""
     state = _create(settings, metrics, journal)
     await state.feedback.book.open()
-    await in_thread(state.decoder.warm_up)
     await state.idempotency.load()
     await _load_model(state)
     await in_thread(give_back)

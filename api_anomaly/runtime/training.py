@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from api_anomaly.detector import FitOptions, Fitted, TrainingFacts, fit
 from api_anomaly.errors import AnomalyError, StorageFailed, TrainingInProgress
-from api_anomaly.logs.decode import History
+from api_anomaly.logs.decode import TrainRequest
 from api_anomaly.telemetry.journal import Journal
 from api_anomaly.telemetry.metrics import Metrics
 from api_anomaly.runtime.detection import DetectionService
@@ -78,7 +78,7 @@ class TrainingService:
         finally:
             self._claimed = False
 
-    async def run(self, history: History) -> Manifest:
+    async def run(self, history: TrainRequest) -> Manifest:
         """Train on `history`, keep the model and serve it.
 
         Raises TrainingInProgress, TooFewLogs and StorageFailed. Whatever is raised, the model that
@@ -110,7 +110,7 @@ class TrainingService:
         self._metrics.count("trainings_total", outcome)
         self._journal.info("training ended", outcome=outcome, error=error)
 
-    def _fit_and_keep(self, history: History, labels: NDArray[Any]) -> tuple[Fitted, Manifest]:
+    def _fit_and_keep(self, history: TrainRequest, labels: NDArray[Any]) -> tuple[Fitted, Manifest]:
         """Runs in a thread."""
         started = time.perf_counter()
         options = FitOptions(

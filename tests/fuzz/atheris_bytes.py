@@ -1,6 +1,6 @@
-"""Coverage-guided garbage for whatever reads bytes: each is read or raises one named error.
+"""Coverage-guided fuzzing of every function that reads bytes: it returns or raises a named error.
 
-Run by ``scripts/hard fuzz``; `sys.argv[1]` names the reader.
+Run by ``scripts/hard fuzz``; `sys.argv[1]` names the function.
 """
 
 import sys
@@ -10,8 +10,7 @@ from tempfile import TemporaryDirectory
 import atheris
 
 # Kernels are imported before: Numba cannot compile what Atheris has instrumented.
-import api_anomaly.features.memory
-import api_anomaly.logs.scan.bodies  # noqa: F401
+import api_anomaly.features.memory  # noqa: F401
 
 with atheris.instrument_imports(include=["api_anomaly"]):
     from api_anomaly.errors import AnomalyError
@@ -26,31 +25,31 @@ with atheris.instrument_imports(include=["api_anomaly"]):
 
 MOST_BYTES = 100_000
 FOLDER = TemporaryDirectory()
-FILE = Path(FOLDER.name) / "given"
+FILE = Path(FOLDER.name) / "input"
 KEYS = SigningKeys(["a signing key of the fuzzer"])
-DECODER, UNSCANNED = Decoder(1_000, 1_000), Decoder(1_000, 1_000, scans=False)
+FAST, PYDANTIC = Decoder(1_000, 1_000), Decoder(1_000, 1_000, fast_path=False)
 
 
 def gzipped(data: bytes) -> None:
     assert len(decompress(data, MOST_BYTES)) <= MOST_BYTES
 
 
-def meaning(decoder: Decoder, data: bytes) -> object:
+def outcome(decoder: Decoder, data: bytes) -> object:
     try:
-        columns, logs, *options = decoder.detection(data)
+        columns, logs, *options = decoder.decode_detect(data)
     except AnomalyError as error:
         return type(error), str(error)
     return str(columns), list(logs), options
 
 
 def json(data: bytes) -> None:
-    assert meaning(DECODER, data) == meaning(UNSCANNED, data)
-    for read in (DECODER.detection, DECODER.history):
-        read(data)
+    assert outcome(FAST, data) == outcome(PYDANTIC, data)
+    for decode in (FAST.decode_detect, FAST.decode_train):
+        decode(data)
 
 
 def log(data: bytes) -> None:
-    """Garbage where a value of a log belongs, so that more of it is well-formed JSON."""
+    """Fuzz one value of a log, so that more of the input is well-formed JSON."""
     given = atheris.FuzzedDataProvider(data)
     name = given.PickValueInList(
         ["timestamp", "user_id", "method", "status_code", "ip_address", "response_time"]
@@ -99,7 +98,7 @@ def main() -> None:
         except AnomalyError as error:
             assert error.code and str(error)
 
-    one(b'{"logs":[]}')  # a kernel that has to be compiled would pass for a hang
+    one(b'{"logs":[]}')  # a first call that compiles a kernel would count as a hang
     atheris.Setup(sys.argv, one)
     atheris.Fuzz()
 

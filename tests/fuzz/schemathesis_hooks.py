@@ -1,4 +1,5 @@
-"""What Schemathesis cannot know: an idempotency key is used once, and which anomalies there are."""
+"""Hooks for what the schema cannot express: an idempotency key is used once, and an anomaly id has
+to be one that was returned."""
 
 import uuid
 
@@ -9,20 +10,20 @@ _LOG = {"timestamp": 1_749_199_389, "user_id": "u", "endpoint": "/", "method": "
 
 @schemathesis.hook
 def before_call(context, case, kwargs) -> None:
-    """Every call with a key that is valid gets one of its own, unless it repeats another call.
+    """Give every call with a valid idempotency key a new key.
 
-    A well-formed id of an anomaly that nobody returned is refused for a reason that no schema can
-    tell (test_main.py has it), so the verdict is given on a log instead.
+    An anomaly id that was never returned is rejected (tested in test_main.py), so the verdict is
+    given on a log instead.
     """
     key = (case.headers or {}).get("Idempotency-Key")
     if isinstance(key, str) and 1 <= len(key) <= 255:
         case.headers["Idempotency-Key"] = str(uuid.uuid4())
     body = case.body
     if case.path == "/feedback" and isinstance(body, dict) and isinstance(body.get("items"), list):
-        case.body = body | {"items": [_on_a_log(item) for item in body["items"]]}
+        case.body = body | {"items": [_with_log(item) for item in body["items"]]}
 
 
-def _on_a_log(item):
+def _with_log(item):
     if not isinstance(item, dict) or item.get("log") is not None:
         return item
     name = item.get("anomaly_id")

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from api_anomaly.http.body import decompress
-from api_anomaly.logs.decode import LISTED, Decoder, Detection
+from api_anomaly.logs.decode import MAX_ERRORS, Decoder, DetectRequest
 from api_anomaly.errors import BatchTooLarge, BodyTooLarge, EncodingBroken, Invalid
 
 LEAST = {
@@ -21,17 +21,17 @@ LEAST = {
     "method": "GET",
     "status_code": 200,
 }
-decoder = Decoder(most_detection_logs=300, most_training_logs=300)
+decoder = Decoder(max_detect_logs=300, max_train_logs=300)
 
 
-def decoded(**fields: Any) -> Detection:
-    return decoder.detection(json.dumps({"logs": [LEAST | fields]}).encode())
+def decoded(**fields: Any) -> DetectRequest:
+    return decoder.decode_detect(json.dumps({"logs": [LEAST | fields]}).encode())
 
 
 def faults(*logs: Any, **options: Any) -> list[tuple[Any, ...]]:
     """Where the faults of a body are, without the leading "body"."""
     with pytest.raises(Invalid) as refusal:
-        decoder.detection(json.dumps({"logs": list(logs)} | options).encode())
+        decoder.decode_detect(json.dumps({"logs": list(logs)} | options).encode())
     assert all(
         item["loc"][0] == "body" and item["type"] and item["msg"] for item in refusal.value.items
     )
@@ -149,7 +149,7 @@ def test_unknown_fields_are_ignored() -> None:
 
 def test_labels_are_read_for_training_only() -> None:
     logs = [LEAST | {"label": label} for label in (0, 1, 1.0, None)] + [LEAST]
-    labels = decoder.history(json.dumps({"logs": logs}).encode()).labels
+    labels = decoder.decode_train(json.dumps({"logs": logs}).encode()).labels
     assert labels.tolist()[:3] == [0, 1, 1]
     assert np.isnan(labels[3:]).all()
 
@@ -157,7 +157,7 @@ def test_labels_are_read_for_training_only() -> None:
 @pytest.mark.parametrize("test_size", [0, 1, -0.1, 1.5, "0.2", True, math.nan])
 def test_a_test_size_is_a_share(test_size: object) -> None:
     with pytest.raises(Invalid) as refusal:
-        decoder.history(json.dumps({"logs": [LEAST], "test_size": test_size}).encode())
+        decoder.decode_train(json.dumps({"logs": [LEAST], "test_size": test_size}).encode())
     assert [item["loc"] for item in refusal.value.items] == [["body", "test_size"]]
 
 
@@ -175,9 +175,9 @@ def test_an_option_is_true_or_false(field: str) -> None:
 def test_null_options_mean_the_defaults() -> None:
     names = ("threshold", "include_scores", "include_rules", "update_state")
     options: dict[str, Any] = dict.fromkeys(names)
-    batch = decoder.detection(json.dumps({"logs": []} | options).encode())
+    batch = decoder.decode_detect(json.dumps({"logs": []} | options).encode())
     assert batch[2:] == (None, False, False, True)
-    assert decoder.history(b'{"logs": [], "test_size": null}').test_size == 0.2
+    assert decoder.decode_train(b'{"logs": [], "test_size": null}').test_size == 0.2
 
 
 @pytest.mark.parametrize(
@@ -191,7 +191,7 @@ def test_null_options_mean_the_defaults() -> None:
 )
 def test_a_body_of_another_shape_is_invalid(body: bytes) -> None:
     with pytest.raises(Invalid) as refusal:
-        decoder.detection(body)
+        decoder.decode_detect(body)
     assert refusal.value.items
     json.dumps(refusal.value.items, allow_nan=False).encode()
 
@@ -209,23 +209,23 @@ def test_all_faults_of_all_logs_and_options_are_told_at_once() -> None:
 def test_the_list_of_faults_is_bounded_and_the_rest_counted() -> None:
     body = json.dumps({"logs": [{}] * 200, "threshold": 9}).encode()
     with pytest.raises(Invalid) as refusal:
-        decoder.detection(body)
-    assert len(refusal.value.items) == LISTED
-    assert refusal.value.more == 200 * 4 + 1 - LISTED
+        decoder.decode_detect(body)
+    assert len(refusal.value.items) == MAX_ERRORS
+    assert refusal.value.more == 200 * 4 + 1 - MAX_ERRORS
 
 
 def test_no_long_or_odd_input_comes_back_in_an_answer() -> None:
     with pytest.raises(Invalid) as refusal:
         logs = [LEAST | {"user_id": "x" * 100_000, "response_time": math.nan, "label": 10**80}]
-        decoder.detection(json.dumps({"logs": logs}).encode())
+        decoder.decode_detect(json.dumps({"logs": logs}).encode())
     assert len(json.dumps(refusal.value.items, allow_nan=False)) < 2_000
 
 
 def test_too_many_logs_are_too_many_even_when_faulty() -> None:
     for log in (LEAST, {}):
         with pytest.raises(BatchTooLarge, match="At most 300"):
-            decoder.detection(json.dumps({"logs": [log] * 301}).encode())
-    assert len(decoder.detection(json.dumps({"logs": [LEAST] * 300}).encode()).logs) == 300
+            decoder.decode_detect(json.dumps({"logs": [log] * 301}).encode())
+    assert len(decoder.decode_detect(json.dumps({"logs": [LEAST] * 300}).encode()).logs) == 300
 
 
 json_values = st.recursive(
@@ -243,7 +243,7 @@ odd_logs = st.fixed_dictionaries(
 def test_any_json_is_either_decoded_or_invalid(logs: list[Any], threshold: Any) -> None:
     body = json.dumps({"logs": [LEAST | log for log in logs], "threshold": threshold}).encode()
     try:
-        batch = decoder.detection(body)
+        batch = decoder.decode_detect(body)
     except Invalid as refusal:
         json.dumps(refusal.items, allow_nan=False).encode()
         assert refusal.items
@@ -255,7 +255,7 @@ def test_any_json_is_either_decoded_or_invalid(logs: list[Any], threshold: Any) 
 @given(st.binary(max_size=200))
 def test_any_bytes_are_either_decoded_or_invalid(body: bytes) -> None:
     try:
-        logs = decoder.detection(body).logs
+        logs = decoder.decode_detect(body).logs
     except Invalid:
         return
     assert len(logs) == len(json.loads(body)["logs"])
@@ -311,7 +311,7 @@ def test_a_basic_iso_time_is_read_and_a_padded_method_is_trimmed() -> None:
 
 def test_more_values_than_so_many_logs_can_have_are_refused_before_they_are_parsed() -> None:
     small = Decoder(10, 10)
-    assert len(small.detection(b'{"logs": [], "x": [' + b"0," * 99_000 + b"0]}").logs) == 0
-    for read in (small.detection, small.history):
+    assert len(small.decode_detect(b'{"logs": [], "x": [' + b"0," * 99_000 + b"0]}").logs) == 0
+    for read in (small.decode_detect, small.decode_train):
         with pytest.raises(BatchTooLarge, match="more values"):
             read(b'{"logs": [], "x": [' + b"0," * 101_000 + b"0]}")

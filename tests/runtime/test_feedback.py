@@ -21,7 +21,7 @@ from api_anomaly.detector import Fitted
 from api_anomaly.feedback.labels import LABEL, labels_of
 from api_anomaly.runtime.recent_anomalies import RecentAnomalies
 from api_anomaly.telemetry.journal import Journal
-from api_anomaly.http.feedback_body import FeedbackReader
+from api_anomaly.feedback.decode import FeedbackReader
 from api_anomaly.runtime.label_store import LabelStore
 from api_anomaly.errors import BatchTooLarge
 from api_anomaly.storage.label_file import FeedbackFile, Kept

@@ -23,7 +23,7 @@ DECODER = Decoder(10**6, 10**6)
 
 
 def columns(logs: list[Log]) -> Any:
-    return DECODER.detection(json.dumps({"logs": logs}).encode()).columns
+    return DECODER.decode_detect(json.dumps({"logs": logs}).encode()).columns
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from api_anomaly.logs.columns import Columns
 from api_anomaly.detector import Detector, TrainingFacts, Detections
 from api_anomaly.errors import ModelNotTrained, StorageFailed, TooFewLogs, TrainingInProgress
-from api_anomaly.logs.decode import History
+from api_anomaly.logs.decode import TrainRequest
 from api_anomaly.runtime.state import AppState, running
 from api_anomaly.telemetry.journal import Journal
 from api_anomaly.telemetry.metrics import Metrics
@@ -114,8 +114,8 @@ def with_state(tmp_path: Path) -> Callable[[Test], None]:
 
 
 @pytest.fixture()
-def history(logs, columns) -> Callable[[int], History]:
-    return lambda count: History(columns(logs(count)), np.full(count, np.nan), 0.2)
+def history(logs, columns) -> Callable[[int], TrainRequest]:
+    return lambda count: TrainRequest(columns(logs(count)), np.full(count, np.nan), 0.2)
 
 
 def test_a_second_training_is_refused_while_one_runs(with_state, history) -> None:

@@ -1,4 +1,4 @@
-"""Bodies as they come: ordinary, at the edge of what is valid, and beyond it."""
+"""Request bodies for property tests: ordinary, at the limits of what is valid, and invalid."""
 
 from hypothesis import strategies as st
 
@@ -35,7 +35,7 @@ NUMBERS = st.one_of(
         ]
     ),
 )
-MOMENTS = st.one_of(
+TIMESTAMPS = st.one_of(
     st.datetimes().map(lambda moment: f'"{moment.isoformat()}Z"'),
     st.from_regex(
         r'"[0-2][0-9]{3}-[01][0-9]-[0-3][0-9][T ][0-2][0-9]:[0-6][0-9]:[0-6][0-9](\.[0-9]{0,9})?'
@@ -146,9 +146,9 @@ STATUSES = st.one_of(
 OTHERS = st.sampled_from(
     ["null", "true", "false", "nul", "nulls", "{}", "[]", "[[1]]", '{"a": {"b": "}"}}', "", "'x'"]
 )
-ANY = st.one_of(NUMBERS, TEXTS, MOMENTS, ADDRESSES, METHODS, OTHERS)
+ANY = st.one_of(NUMBERS, TEXTS, TIMESTAMPS, ADDRESSES, METHODS, OTHERS)
 FIELDS = {
-    '"timestamp"': st.one_of(MOMENTS, NUMBERS),
+    '"timestamp"': st.one_of(TIMESTAMPS, NUMBERS),
     '"user_id"': TEXTS,
     '"endpoint"': TEXTS,
     '"method"': METHODS,
@@ -160,7 +160,7 @@ FIELDS = {
     '"response_size"': NUMBERS,
     '"label"': st.one_of(st.sampled_from(["0", "1", "1.0", "2", "0.5"]), NUMBERS),
 }
-GOOD = {
+VALID = {
     '"timestamp"': st.sampled_from(
         ['"2025-06-05T22:24:14.924Z"', "1749199389", "1749199389.7234821"]
     ),
@@ -177,7 +177,7 @@ UNKNOWN = st.one_of(
 
 @st.composite
 def objects(draw: st.DrawFn, members: list[tuple[str, str]]) -> str:
-    """The members as an object, in any order, with any white space."""
+    """The members as an object, with any white space."""
     parts = [
         draw(SPACES) + name + draw(SPACES) + ":" + draw(SPACES) + value for name, value in members
     ]
@@ -186,8 +186,8 @@ def objects(draw: st.DrawFn, members: list[tuple[str, str]]) -> str:
 
 @st.composite
 def logs(draw: st.DrawFn) -> str:
-    """A log: good fields, of which some are replaced, left out, doubled or joined by others."""
-    members = {name: draw(values) for name, values in GOOD.items()}
+    """A log: valid fields, of which some are replaced, left out, duplicated or joined by others."""
+    members = {name: draw(values) for name, values in VALID.items()}
     for name in draw(st.lists(st.sampled_from(list(FIELDS)), max_size=2)):
         members[name] = draw(st.one_of(FIELDS[name], FIELDS[name], FIELDS[name], ANY))
     pairs = list(members.items())
@@ -211,7 +211,7 @@ OPTIONS = {
 
 
 @st.composite
-def texts_of_bodies(draw: st.DrawFn) -> str:
+def body_texts(draw: st.DrawFn) -> str:
     """A body with a few logs and options."""
     given = draw(st.lists(logs(), max_size=3))
     if draw(st.integers(0, 19)) == 0:
@@ -224,21 +224,16 @@ def texts_of_bodies(draw: st.DrawFn) -> str:
     return draw(SPACES) + draw(objects(draw(st.permutations(pairs)))) + draw(SPACES)
 
 
+INSERTED = st.sampled_from([b"", b'"', b"\\", b",", b"}", b"\xef\xbb\xbf", b"\x0b"])
+
+
 @st.composite
 def bodies(draw: st.DrawFn) -> bytes:
-    """A body as bytes, sometimes with bytes changed, put in, left out, or cut off."""
-    body = draw(texts_of_bodies()).encode("utf-8", "surrogatepass")
+    """A body as bytes, sometimes with bytes replaced, inserted, removed, or truncated."""
+    body = draw(body_texts()).encode("utf-8", "surrogatepass")
     for _ in range(draw(st.sampled_from([0, 0, 0, 1, 2]))):
-        at, kind = draw(st.integers(0, len(body))), draw(st.integers(0, 3))
-        put = draw(
-            st.one_of(
-                st.binary(max_size=2),
-                st.sampled_from([b'"', b"\\", b",", b"}", b"\xef\xbb\xbf", b"\x0b"]),
-            )
-        )
-        body = (
-            body[:at]
-            if kind == 3
-            else body[:at] + put + body[at + (kind and len(put) + kind - 1) :]
-        )
+        at = draw(st.integers(0, len(body)))
+        inserted = draw(st.one_of(st.binary(max_size=2), INSERTED))
+        removed = draw(st.sampled_from([0, 1, len(inserted), len(body)]))
+        body = body[:at] + inserted + body[at + removed :]
     return body

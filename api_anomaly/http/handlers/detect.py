@@ -14,9 +14,8 @@ from starlette.responses import Response
 from api_anomaly.detector import Anomaly, Detections
 from api_anomaly.http.handlers.batch import respond
 from api_anomaly.http.state import HttpState
-from api_anomaly.logs.decode import Detection
-from api_anomaly.logs.from_models import known
-from api_anomaly.logs.schema import Log
+from api_anomaly.logs.decode import DetectRequest
+from api_anomaly.logs.schema import Log, known_amount
 from api_anomaly.rules import Fired
 from api_anomaly.runtime.state import AppState
 from api_anomaly.runtime.threads import in_thread
@@ -38,28 +37,28 @@ async def _decode_and_score(state: HttpState, body: bytes) -> bytes:
     """A small batch is processed on the event loop, a large one in a thread."""
     app = state.app
     if len(body) > app.settings.inline_logs * _LOG_BYTES:
-        return await _score(app, await in_thread(app.decoder.detection, body))
+        return await _score(app, await in_thread(app.decoder.decode_detect, body))
     await state.scheduler.wait_turn()
     started = time.perf_counter()
     try:
-        return await _score(app, app.decoder.detection(body))
+        return await _score(app, app.decoder.decode_detect(body))
     finally:
         state.scheduler.finished(min(time.perf_counter() - started, _MAX_INLINE_SECONDS))
 
 
-async def _score(app: AppState, detection: Detection) -> bytes:
+async def _score(app: AppState, request: DetectRequest) -> bytes:
     await app.feedback.refresh()
     served, detections = await app.detection.observe(
-        detection.columns, detection.threshold, detection.remember
+        request.columns, request.threshold, request.update_state
     )
     app.feedback.remember(detections)
-    total, fired = len(detection.logs), None
-    if detection.include_rules:
-        fired = await app.rule_comparison.on(detection.logs, detection.columns, detection.remember)
+    total, fired = len(request.logs), None
+    if request.include_rules:
+        fired = await app.rule_comparison.on(request.logs, request.columns, request.update_state)
     version = served.manifest.version
     _record(app, detections, total, version)
-    scores = detection.include_scores
-    encode = partial(encode_response, detection.logs, detections, version, scores, fired)
+    scores = request.include_scores
+    encode = partial(encode_response, request.logs, detections, version, scores, fired)
     # Most responses are short even for a large batch; a thread would take longer than encoding.
     entries = len(detections.anomalies) if fired is None and not scores else total
     return encode() if entries <= app.settings.inline_logs else await in_thread(encode)
@@ -130,7 +129,7 @@ def _anomaly(log: Log, anomaly: Anomaly) -> dict[str, Any]:
         "endpoint": log.endpoint,
         "method": log.method,
         "status_code": log.status_code,
-        "response_time": known(log.response_time),
+        "response_time": known_amount(log.response_time),
         "ip_address": log.ip_address,
         "anomaly_score": anomaly.score,
         "severity": anomaly.severity,

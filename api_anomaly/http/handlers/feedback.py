@@ -8,7 +8,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api_anomaly.http.feedback_body import FeedbackRequest
+from api_anomaly.feedback.decode import FeedbackRequest
 from api_anomaly.http.handlers.batch import respond
 from api_anomaly.http.responses import FeedbackItemResponse, FeedbackResponse, VerdictName
 from api_anomaly.http.state import HttpState

@@ -24,7 +24,7 @@ async def train(request: Request, state: HttpState) -> Response:
             app.settings.max_training_body_bytes, app.settings.body_seconds, _not_counted
         )
         body = await read_body(request.scope["headers"], request.receive, limits)
-        history = await in_thread(app.decoder.history, body)
+        history = await in_thread(app.decoder.decode_train, body)
         del body  # up to half a gigabyte that the training does not need
         manifest = await app.training.run(history)
     return json_response(_response(manifest, time.perf_counter() - started))

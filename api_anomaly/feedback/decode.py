@@ -6,18 +6,18 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 from pydantic_core import PydanticCustomError
 
-from api_anomaly.logs.columns import Columns
-from api_anomaly.logs.from_models import columns_from
-from api_anomaly.logs.decode import COMMAS, FEWEST_COMMAS, refusal_of
 from api_anomaly.errors import BatchTooLarge
+from api_anomaly.logs.columns import Columns
+from api_anomaly.logs.decode import check_values, invalid_from
+from api_anomaly.logs.fast_path import columns_from_logs
 from api_anomaly.logs.schema import Log
 
-_ID = Annotated[str, Field(min_length=1, max_length=64)]
-_VERSION = Annotated[str, Field(min_length=1, max_length=128)]
 Verdict = Literal["false_positive", "true_positive"]
+_AnomalyId = Annotated[str, Field(min_length=1, max_length=64)]
+_ModelVersion = Annotated[str, Field(min_length=1, max_length=128)]
 
-
-_ONE_OF: Any = {
+#: JSON schema: exactly one of anomaly_id and log.
+_ID_OR_LOG: Any = {
     "oneOf": [
         {
             "required": ["anomaly_id"],
@@ -31,13 +31,13 @@ _ONE_OF: Any = {
 }
 
 
-@dataclass(slots=True, config=ConfigDict(json_schema_extra=_ONE_OF))
+@dataclass(slots=True, config=ConfigDict(json_schema_extra=_ID_OR_LOG))
 class FeedbackItem:
     """One verdict, on an anomaly that was returned (`anomaly_id`) or on a `log`: exactly one of
     them. `false_positive`: no attack. `true_positive`: an attack, whether or not it was flagged."""
 
     verdict: Verdict
-    anomaly_id: _ID | None = None
+    anomaly_id: _AnomalyId | None = None
     log: Log | None = None
 
     def __post_init__(self) -> None:
@@ -66,17 +66,17 @@ _EXAMPLE: Any = {
 
 @dataclass(slots=True, config=ConfigDict(json_schema_extra={"examples": [_EXAMPLE]}))
 class FeedbackBody:
-    """The body of POST /feedback. `model_version` is the model whose anomalies were judged; another
-    one than the served is taken and said so in the answer, because a verdict is about behaviours
-    and not about a model."""
+    """The body of POST /feedback. `model_version` is the model that returned the anomalies. If it
+    is not the served model, the verdicts count too, because they are about what an actor did, and
+    the response says so."""
 
     items: list[FeedbackItem]
-    model_version: _VERSION | None = None
+    model_version: _ModelVersion | None = None
 
 
 class FeedbackRequest(NamedTuple):
-    """A decoded POST /feedback of n items: verdicts, ids (None for a log), and the columns of the
-    m items that are logs, in their order."""
+    """A decoded POST /feedback of n items: whether each is an attack, its anomaly id (None for a
+    log), and the columns of the m items that are logs, in their order."""
 
     model_version: str | None
     hostile: list[bool]
@@ -85,28 +85,24 @@ class FeedbackRequest(NamedTuple):
 
 
 class FeedbackReader:
-    """Reads bodies with at most so many items. Raises Invalid or BatchTooLarge."""
+    """Decodes bodies of at most `max_items`. Raises Invalid or BatchTooLarge."""
 
-    def __init__(self, most_items: int) -> None:
-        self._most = most_items
-        self._most_commas = max(COMMAS * most_items, FEWEST_COMMAS)
+    def __init__(self, max_items: int) -> None:
+        self._max_items = max_items
         self._adapter = TypeAdapter(FeedbackBody)
 
     def read(self, body: bytes) -> FeedbackRequest:
-        """The body of POST /feedback. Its values are counted before any is parsed: each fault of a
-        million would be kept until all are found."""
-        if body.count(b",") > self._most_commas:
-            raise BatchTooLarge(f"At most {self._most} items fit, and this has more values.")
+        """The body of POST /feedback."""
+        check_values(body, self._max_items, "items")
         try:
-            read = self._adapter.validate_json(body)
+            valid = self._adapter.validate_json(body)
         except ValidationError as error:
-            raise refusal_of(error) from None
-        if len(read.items) > self._most:
-            raise BatchTooLarge(f"At most {self._most} items fit into one request.")
-        logs = [item.log for item in read.items if item.log is not None]
+            raise invalid_from(error) from None
+        if len(valid.items) > self._max_items:
+            raise BatchTooLarge(f"At most {self._max_items} items fit into one request.")
         return FeedbackRequest(
-            read.model_version,
-            [item.verdict == "true_positive" for item in read.items],
-            [item.anomaly_id for item in read.items],
-            columns_from(logs),
+            valid.model_version,
+            [item.verdict == "true_positive" for item in valid.items],
+            [item.anomaly_id for item in valid.items],
+            columns_from_logs([item.log for item in valid.items if item.log is not None]),
         )
