@@ -1,4 +1,4 @@
-"""How hard to break: overload, kills and a soak, against the real service in a process of its own.
+"""Robustness: overload, kills, fuzzing and a soak, against the real service in its own process.
 
-Everything listens on loopback and ends by itself. ``scripts/hard --help`` is the door.
+Everything listens on loopback and ends by itself. The command line is ``scripts/hard``.
 """

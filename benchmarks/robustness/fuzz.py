@@ -1,4 +1,4 @@
-"""Schemathesis against the service's own OpenAPI document, and Atheris at whatever reads bytes."""
+"""Schemathesis against the OpenAPI document, and Atheris against each function that reads bytes."""
 
 import argparse
 import os
@@ -9,7 +9,7 @@ import tempfile
 import venv
 from pathlib import Path
 
-from benchmarks.robustness.service import ROOT, TOKEN, Service
+from benchmarks.service import ROOT, TOKEN, Service
 from api_anomaly.simulator.scenario import preset
 from api_anomaly.simulator.simulation import simulate
 
@@ -18,24 +18,23 @@ _TOOLS = ROOT / ".venv" / "fuzz"
 _READERS = ("gzipped", "json", "log", "headers", "manifest", "snapshot", "tokens")
 
 
-def add_arguments(words: argparse.ArgumentParser) -> None:
-    """What the command takes."""
-    words.add_argument(
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
         "--examples", type=int, default=40, help="for each operation and kind of test (default 40)"
     )
-    words.add_argument(
+    parser.add_argument(
         "--seconds", type=int, default=15, help="of Atheris for each reader (default 15)"
     )
 
 
 def run(options: argparse.Namespace) -> int:
-    """Fuzz; 1 when anything was found."""
+    """Fuzz; 1 if anything was found."""
     tools = _tools()
-    return _document(tools, options.examples) | _bytes(tools, options.seconds)
+    return _fuzz_api(tools, options.examples) | _fuzz_readers(tools, options.seconds)
 
 
 def _tools() -> Path:
-    """The folder of the fuzzers' programs, installed from the lock where they are not."""
+    """The folder of the fuzzers' programs, installed from the lock file if necessary."""
     stamp = _TOOLS / "installed"
     if not stamp.exists() or stamp.read_bytes() != _LOCK.read_bytes():
         venv.create(_TOOLS, clear=True, with_pip=True)
@@ -45,11 +44,11 @@ def _tools() -> Path:
     return _TOOLS / "bin"
 
 
-def _document(tools: Path, examples: int) -> int:
+def _fuzz_api(tools: Path, examples: int) -> int:
     settings = {
         "FOREST_TREES": "5",
         "MEMORY_ENTITIES": "2000",
-        "AUTH_FAILURES_PER_MINUTE": "1000000",  # the fuzzer's wrong tokens are wanted
+        "AUTH_FAILURES_PER_MINUTE": "1000000",  # the fuzzer sends wrong tokens on purpose
         "MAX_TRAINING_LOGS": "2000",
     }
     with tempfile.TemporaryDirectory() as folder, Service(Path(folder), **settings) as service:
@@ -58,7 +57,7 @@ def _document(tools: Path, examples: int) -> int:
         command = [
             *(str(tools / "schemathesis"), "run", f"http://127.0.0.1:{service.port}/openapi.json"),
             *("--header", f"Authorization: Bearer {TOKEN}", "--checks", "all"),
-            # It would leave out a header that the option above adds again.
+            # It would omit a header that the option above adds again.
             *("--exclude-checks", "missing_required_header"),
             *("--max-examples", str(examples), "--phases", "examples,coverage,fuzzing,stateful"),
             *("--continue-on-failure", "--generation-deterministic", "--request-timeout", "60"),
@@ -66,12 +65,14 @@ def _document(tools: Path, examples: int) -> int:
         hooks = {"SCHEMATHESIS_HOOKS": "schemathesis_hooks", "PYTHONPATH": str(_fuzz_folder())}
         done = subprocess.run(command, cwd=folder, env={**os.environ, **hooks})
         metrics = service.metrics()
-    fives = {name: n for name, n in metrics.items() if 'status="5' in name and "_total" in name}
-    print(f"answers of 5xx that the service itself counted: {fives or 'none'}")
-    return int(bool(done.returncode or fives))
+    server_errors = {
+        name: n for name, n in metrics.items() if 'status="5' in name and "_total" in name
+    }
+    print(f"responses 5xx counted by the service: {server_errors or 'none'}")
+    return int(bool(done.returncode or server_errors))
 
 
-def _bytes(tools: Path, seconds: int) -> int:
+def _fuzz_readers(tools: Path, seconds: int) -> int:
     failed = 0
     inherited = os.pathsep.join(
         [str(ROOT), *(path for path in sys.path if "site-packages" in path)]

@@ -1,6 +1,8 @@
-"""kill -9 at random moments of whatever touches the disk, and what the next start finds: a verified
-model no older than the last one told, a memory no older than a snapshot interval, and every answer
-that was given under an idempotency key."""
+"""kill -9 at random moments of everything that writes to the disk.
+
+The next start must find a verified model no older than the last one acknowledged, a memory no older
+than a snapshot interval, and every response that was given under an idempotency key.
+"""
 
 import argparse
 import os
@@ -15,16 +17,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from benchmarks.robustness.service import Service, encoded
+from benchmarks.service import Service, encode_json
 
 _SNAPSHOT_SECONDS = 0.3
-#: What a snapshot may take on a busy machine, besides the time between two of them.
+#: Longest time to write a snapshot on a busy machine, besides the interval.
 _WRITING_SECONDS = 2.0
 _USERS = 8
 
 
-class Forked(Service):
-    """The service in a fork of this process, which has imported everything once."""
+class ForkedService(Service):
+    """The service in a fork of this process, which has imported all modules."""
 
     def __enter__(self) -> Self:
         return self
@@ -53,82 +55,80 @@ class Forked(Service):
         serve(create_app(settings), settings)
 
     def start(self) -> None:
-        """Fork, and wait until it answers."""
+        """Fork, and wait until /health responds."""
         self.begin()
         while True:
             if os.waitpid(self._child, os.WNOHANG)[0]:
                 raise RuntimeError((self.folder / "output").read_text()[-2_000:])
             try:
-                if self.ask("GET", "/health").status == 200:
+                if self.request("GET", "/health").status == 200:
                     return
             except OSError:
                 time.sleep(0.01)
 
     def kill(self) -> None:
-        """kill -9."""
+        """SIGKILL."""
         os.kill(self._child, signal.SIGKILL)
         os.waitpid(self._child, 0)
 
     def stop(self) -> None:
-        """The last one has nothing to say."""
         self.kill()
 
 
 @dataclass
-class Told:
-    """What the service has acknowledged."""
+class Acknowledged:
+    """What the service has acknowledged so far."""
 
     version: str = ""
-    keyed: dict[str, tuple[bytes, bytes]] = field(default_factory=dict)
-    #: (moment, actors remembered then), after each acknowledged batch.
+    by_key: dict[str, tuple[bytes, bytes]] = field(default_factory=dict)
+    #: (time, number of the batch) of each acknowledged batch.
     actors: list[tuple[float, int]] = field(default_factory=list)
     sent: int = 0
-    #: Verdicts, each on a log of its own.
+    #: Verdicts, each on another log.
     verdicts: int = 0
-    #: Actors that the last start found.
+    #: Actors that the last start found in the memory.
     base: int = _USERS
 
 
-def _train(service: Service, told: Told) -> None:
-    answer = service.post("/train", {"logs": [_log(n, n % _USERS) for n in range(200)]})
-    if answer.status == 200:
-        told.version = answer.json()["model_version"]
+def _train(service: Service, acknowledged: Acknowledged) -> None:
+    response = service.post("/train", {"logs": [_log(n, n % _USERS) for n in range(200)]})
+    if response.status == 200:
+        acknowledged.version = response.json()["model_version"]
 
 
-def _detect(service: Service, told: Told) -> None:
-    """Strangers, each seen once: how many are remembered tells how old a memory is."""
+def _detect(service: Service, acknowledged: Acknowledged) -> None:
+    """New users, each seen once: the number of remembered users gives the age of a memory."""
     while True:
-        told.sent += 1
-        body = encoded({"logs": [_log(10_000 + told.sent, _USERS + told.sent)]})
-        key = f"key-{told.sent}"
-        answer = service.ask("POST", "/detect", body, Idempotency_Key=key)
-        if answer.status != 200:
+        acknowledged.sent += 1
+        body = encode_json({"logs": [_log(10_000 + acknowledged.sent, _USERS + acknowledged.sent)]})
+        key = f"key-{acknowledged.sent}"
+        response = service.request("POST", "/detect", body, Idempotency_Key=key)
+        if response.status != 200:
             return
-        told.keyed[key] = (body, answer.body)
-        told.actors.append((time.monotonic(), told.sent))
+        acknowledged.by_key[key] = (body, response.body)
+        acknowledged.actors.append((time.monotonic(), acknowledged.sent))
 
 
-def _load(service: Service, _told: Told) -> None:
+def _load(service: Service, _acknowledged: Acknowledged) -> None:
     service.post("/load-model")
 
 
-def _judge(service: Service, told: Told) -> None:
-    """Verdicts on logs, one after the other."""
+def _send_verdicts(service: Service, acknowledged: Acknowledged) -> None:
+    """Verdicts, one after the other."""
     while True:
-        log = _log(1_000_000 + told.verdicts, 1_000_000 + told.verdicts)
-        answer = service.post("/feedback", {"items": [{"log": log, "verdict": "false_positive"}]})
-        if answer.status != 200:
+        log = _log(1_000_000 + acknowledged.verdicts, 1_000_000 + acknowledged.verdicts)
+        response = service.post("/feedback", {"items": [{"log": log, "verdict": "false_positive"}]})
+        if response.status != 200:
             return
-        told.verdicts += 1
+        acknowledged.verdicts += 1
 
 
-#: What may be going on, and how many seconds it is watched at most. Add a step for whatever else
-#: writes to the disk.
-STEPS: dict[str, tuple[Callable[[Service, Told], None], float]] = {
+#: Activities that write to the disk, and the longest time in seconds until the kill.
+STEPS: dict[str, tuple[Callable[[Service, Acknowledged], None], float]] = {
     "training": (_train, 4.0),
     "snapshots": (_detect, 1.2),
     "loading": (_load, 0.2),
-    "verdicts": (_judge, 0.6),
+    "verdicts": (_send_verdicts, 0.6),
 }
 
 
@@ -143,15 +143,14 @@ def _log(moment: int, user: int) -> dict[str, Any]:
     }
 
 
-def add_arguments(words: argparse.ArgumentParser) -> None:
-    """What the command takes."""
-    words.add_argument("--kills", type=int, default=200, help="how many (default 200)")
-    words.add_argument("--seed", type=int, default=1, help="of the moments (default 1)")
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--kills", type=int, default=200, help="how many (default 200)")
+    parser.add_argument("--seed", type=int, default=1, help="of the moments (default 1)")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Kill and look, as often as asked; 1 when anything was lost."""
-    # Everything is imported before the first fork.
+    """Kill and check, `kills` times; 1 if anything was lost."""
+    # All modules are imported before the first fork.
     __import__("api_anomaly.http.app")
     with tempfile.TemporaryDirectory() as folder:
         environment = {
@@ -160,99 +159,106 @@ def run(options: argparse.Namespace) -> int:
             "MEMORY_ENTITIES": "100000",
             "IDEMPOTENCY_SECONDS": "86400",
         }
-        service, told = Forked(Path(folder), **environment), Told()
+        service, acknowledged = ForkedService(Path(folder), **environment), Acknowledged()
         service.start()
-        _train(service, told)
-        found = _Found()
-        chance = random.Random(options.seed)
+        _train(service, acknowledged)
+        found = _Counts()
+        random_ = random.Random(options.seed)
         for number in range(options.kills):
-            _round(service, told, chance, found)
+            _round(service, acknowledged, random_, found)
             if number % 20 == 19:
                 print(f"  {number + 1} kills, lost: {dict(found.lost) or 'nothing'}", flush=True)
         service.kill()
-        found.tell(options.kills)
+        found.print_summary(options.kills)
     return int(bool(found.lost))
 
 
 @dataclass
-class _Found:
-    """Of all rounds."""
+class _Counts:
+    """Counts over all rounds."""
 
     steps: Counter[str] = field(default_factory=Counter)
     lost: Counter[str] = field(default_factory=Counter)
-    answers: int = 0
+    responses: int = 0
     oldest: float = 0.0
 
-    def tell(self, kills: int) -> None:
-        """What was done and what was lost."""
+    def print_summary(self, kills: int) -> None:
         print(f"{kills} kills: {dict(self.steps)}")
-        print(f"lost: {dict(self.lost) or 'nothing'}; {self.answers} kept answers asked for again")
+        print(f"lost: {dict(self.lost) or 'nothing'}; {self.responses} stored responses checked")
         print(f"oldest memory found: {self.oldest:.2f} s (a snapshot every {_SNAPSHOT_SECONDS} s)")
 
 
-def _round(service: Forked, told: Told, chance: random.Random, found: _Found) -> None:
-    name = chance.choice([*STEPS, "starting"])
+def _round(
+    service: ForkedService, acknowledged: Acknowledged, random_: random.Random, found: _Counts
+) -> None:
+    name = random_.choice([*STEPS, "starting"])
     found.steps[name] += 1
-    told.actors.clear()
+    acknowledged.actors.clear()
     if name == "starting":
         service.kill()
         service.begin()
-        time.sleep(chance.uniform(0.0, 1.5))
+        time.sleep(random_.uniform(0.0, 1.5))
         service.kill()
     else:
         step, seconds = STEPS[name]
-        at_work = threading.Thread(target=_quietly, args=(step, service, told))
-        at_work.start()
-        time.sleep(chance.uniform(0.0, seconds))
+        activity = threading.Thread(target=_until_killed, args=(step, service, acknowledged))
+        activity.start()
+        time.sleep(random_.uniform(0.0, seconds))
         service.kill()
-        at_work.join()
+        activity.join()
     killed = time.monotonic()
     service.start()
-    _look(service, told, killed, chance, found)
+    _check(service, acknowledged, killed, random_, found)
 
 
-def _quietly(step: Callable[[Service, Told], None], service: Service, told: Told) -> None:
+def _until_killed(
+    step: Callable[[Service, Acknowledged], None], service: Service, acknowledged: Acknowledged
+) -> None:
     try:
-        step(service, told)
-    except OSError:  # it was killed: that is the point
+        step(service, acknowledged)
+    except OSError:  # killed, as planned
         return
 
 
-def _look(
-    service: Service, told: Told, killed: float, chance: random.Random, found: _Found
+def _check(
+    service: Service,
+    acknowledged: Acknowledged,
+    killed: float,
+    random_: random.Random,
+    found: _Counts,
 ) -> None:
-    status = service.ask("GET", "/status").json()
-    if not status["is_trained"] or (status["model_version"] or "") < told.version:
+    status = service.request("GET", "/status").json()
+    if not status["is_trained"] or (status["model_version"] or "") < acknowledged.version:
         found.lost["model"] += 1
     elif status["memory"]["snapshot_age_seconds"] is None:
         found.lost["memory"] += 1
     else:
-        _look_at_memory(status["memory"]["entities"]["actors"], told, killed, found)
-    # The one that was being kept when it was killed may be there without having been acknowledged.
-    kept = sum(status["feedback"]["active"].values())
-    if kept < told.verdicts:
+        _check_memory(status["memory"]["entities"]["actors"], acknowledged, killed, found)
+    # A verdict may have been stored before the kill without being acknowledged.
+    stored = sum(status["feedback"]["active"].values())
+    if stored < acknowledged.verdicts:
         found.lost["verdict"] += 1
-    told.verdicts = kept
-    for key in chance.sample(sorted(told.keyed), min(5, len(told.keyed))):
-        body, first = told.keyed[key]
-        again = service.ask("POST", "/detect", body, Idempotency_Key=key)
-        found.answers += 1
+    acknowledged.verdicts = stored
+    for key in random_.sample(sorted(acknowledged.by_key), min(5, len(acknowledged.by_key))):
+        body, first = acknowledged.by_key[key]
+        again = service.request("POST", "/detect", body, Idempotency_Key=key)
+        found.responses += 1
         if again.body != first or again.headers.get("idempotency-replayed") != "true":
-            found.lost["answer"] += 1
+            found.lost["response"] += 1
 
 
-def _look_at_memory(actors: int, told: Told, killed: float, found: _Found) -> None:
-    """Strangers are remembered in the order they came: the first that is missing tells the age.
+def _check_memory(actors: int, acknowledged: Acknowledged, killed: float, found: _Counts) -> None:
+    """New users are remembered in the order of arrival: the first that is missing gives the age.
 
     A kill before the next snapshot may have lost earlier ones too, so numbers are compared with
-    what was remembered when this life began.
+    what was remembered when this process started.
     """
-    born = told.actors[0][1] - 1 if told.actors else told.sent
-    remembered = actors - told.base
-    missing = [moment for moment, number in told.actors if number - born > remembered]
+    first = acknowledged.actors[0][1] - 1 if acknowledged.actors else acknowledged.sent
+    remembered = actors - acknowledged.base
+    missing = [time_ for time_, number in acknowledged.actors if number - first > remembered]
     if missing:
         age = killed - missing[0]
         found.oldest = max(found.oldest, age)
         if age > _SNAPSHOT_SECONDS + _WRITING_SECONDS:
             found.lost["memory"] += 1
-    told.base = actors
+    acknowledged.base = actors

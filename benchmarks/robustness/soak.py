@@ -1,5 +1,7 @@
-"""Steady mixed traffic for minutes: memory, files, threads and latency stay as they are, and the
-metrics count exactly what was sent."""
+"""Steady mixed traffic for minutes.
+
+Memory, files, threads and latency must not grow, and the metrics must count exactly what was sent.
+"""
 
 import argparse
 import http.client
@@ -14,14 +16,14 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.robustness.service import TOKEN, Service, encoded
+from benchmarks.service import TOKEN, Service, encode_json
 from api_anomaly.simulator.scenario import preset
 from api_anomaly.simulator.simulation import simulate
 
 _EVERY = 5.0  # seconds between two samples
 _LOGS = 20  # in a batch
 _SETTINGS = {
-    # Bounds that are reached early, so that what grows afterwards is a leak.
+    # Limits that are reached early, so that later growth is a leak.
     "MEMORY_ENTITIES": "3000",
     "IDEMPOTENCY_KEYS": "300",
     "SNAPSHOT_SECONDS": "10",
@@ -31,7 +33,7 @@ _SETTINGS = {
 
 @dataclass
 class _Sent:
-    """What was sent and answered: statuses by path, logs that were scored, latencies."""
+    """What was sent: statuses by path, scored logs, latencies in seconds."""
 
     statuses: Counter[tuple[str, int]] = field(default_factory=Counter)
     logs: int = 0
@@ -40,47 +42,47 @@ class _Sent:
 
 
 class _Caller(threading.Thread):
-    """One caller on one kept-alive connection, so many requests a second."""
+    """A client on one kept-alive connection, `rate` requests a second."""
 
-    def __init__(self, place: int, service: Service, sent: _Sent, rate: float, end: float) -> None:
+    def __init__(self, number: int, service: Service, sent: _Sent, rate: float, end: float) -> None:
         super().__init__()
-        self._place, self._service, self._sent = place, service, sent
+        self._number, self._service, self._sent = number, service, sent
         self._pause, self._end = 1.0 / rate, end
         self._connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=60)
 
     def run(self) -> None:
         number, due = 0, time.monotonic()
         while due < self._end:
-            self._one(number)
+            self._send(number)
             number, due = number + 1, due + self._pause
             time.sleep(max(0.0, due - time.monotonic()))
         self._connection.close()
 
-    def _one(self, number: int) -> None:
-        """Mostly batches; now and then a retry, garbage, a wrong token, a status."""
+    def _send(self, number: int) -> None:
+        """Mostly batches; sometimes a retry, invalid JSON, a wrong token, a status."""
         kind = number % 20
         if kind == 3:
-            self._ask("POST", "/detect", b'{"logs": [{}', {})
+            self._request("POST", "/detect", b'{"logs": [{}', {})
         elif kind == 7:
-            self._ask("GET", "/status", None, {})
+            self._request("GET", "/status", None, {})
         elif kind == 11:
-            self._ask("GET", "/status", None, {"Authorization": "Bearer a-wrong-token-of-nobody"})
+            self._request("GET", "/status", None, {"Authorization": "Bearer a-wrong-token"})
         elif kind in (15, 16):  # the same key twice
-            key = {"Idempotency-Key": f"{self._place}-{number // 20}"}
+            key = {"Idempotency-Key": f"{self._number}-{number // 20}"}
             batch = self._batch(number - number % 20)
-            self._ask("POST", "/detect", batch, key, _LOGS if kind == 15 else 0)
+            self._request("POST", "/detect", batch, key, _LOGS if kind == 15 else 0)
         else:
-            self._ask("POST", "/detect", self._batch(number), {}, _LOGS)
+            self._request("POST", "/detect", self._batch(number), {}, _LOGS)
 
     def _batch(self, number: int) -> bytes:
-        """Known users and strangers, some of whom have nothing but an address."""
+        """Users seen before and new ones, some with only an address."""
         start = 1_700_100_000 + number * 3
-        return encoded({"logs": [self._log(start, number, place) for place in range(_LOGS)]})
+        return encode_json({"logs": [self._log(start, number, index) for index in range(_LOGS)]})
 
-    def _log(self, start: int, number: int, place: int) -> dict[str, Any]:
-        user = (number * _LOGS + place) * 7 + self._place
+    def _log(self, start: int, number: int, index: int) -> dict[str, Any]:
+        user = (number * _LOGS + index) * 7 + self._number
         log = {
-            "timestamp": start + place / 10,
+            "timestamp": start + index / 10,
             "user_id": f"user-{user % 9_001}",
             "endpoint": f"/api/things/{user % 50}/parts",
             "method": "POST" if user % 9 == 0 else "GET",
@@ -91,31 +93,30 @@ class _Caller(threading.Thread):
         }
         return log | {"user_id": None} if user % 5 == 0 else log
 
-    def _ask(
+    def _request(
         self, method: str, path: str, body: bytes | None, headers: dict[str, str], logs: int = 0
     ) -> None:
         started = time.perf_counter()
         all_headers = {"Authorization": f"Bearer {TOKEN}"} | headers
         self._connection.request(method, path, body, all_headers)
-        answer = self._connection.getresponse()
-        answer.read()
-        took = time.perf_counter() - started
+        response = self._connection.getresponse()
+        response.read()
+        latency = time.perf_counter() - started
         with self._sent.lock:
-            self._sent.statuses[path, answer.status] += 1
-            if answer.status == 200 and path == "/detect":
+            self._sent.statuses[path, response.status] += 1
+            if response.status == 200 and path == "/detect":
                 self._sent.logs += logs
-                self._sent.latencies.append(took)
+                self._sent.latencies.append(latency)
 
 
-def add_arguments(words: argparse.ArgumentParser) -> None:
-    """What the command takes."""
-    words.add_argument("--minutes", type=float, default=10.0, help="how long (default 10)")
-    words.add_argument("--rate", type=float, default=40.0, help="requests a second (default 40)")
-    words.add_argument("--callers", type=int, default=4, help="at once (default 4)")
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--minutes", type=float, default=10.0, help="how long (default 10)")
+    parser.add_argument("--rate", type=float, default=40.0, help="requests a second (default 40)")
+    parser.add_argument("--callers", type=int, default=4, help="at once (default 4)")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run, print, and return 1 when anything grows or is not accounted for."""
+    """Run and print; 1 if anything grows or the metrics differ from what was sent."""
     logs = list(simulate(preset("day", seed=1)).logs(labels=False))[:3_000]
     with tempfile.TemporaryDirectory() as folder, Service(Path(folder), **_SETTINGS) as service:
         service.post("/train", {"logs": logs})
@@ -143,14 +144,14 @@ def _samples(service: Service, sent: _Sent, end: float) -> list[tuple[float, ...
         if len(latencies) < 2:
             continue
         cuts = statistics.quantiles(latencies, n=100)
-        now, resident = time.monotonic() - started, service.resident() / 2**20
-        row = (now, resident, service.descriptors(), service.threads())
+        now, resident = time.monotonic() - started, service.resident_bytes() / 2**20
+        row = (now, resident, service.open_files(), service.threads())
         found.append((*row, 1e3 * cuts[49], 1e3 * cuts[98]))
     return found
 
 
 def _steady(samples: Any) -> int:
-    """1 when the second half grows: by more than 1 MiB a minute, or by a file or a thread."""
+    """1 if the second half grows: by more than 1 MiB a minute, or in files or threads."""
     half = samples[len(samples) // 2 :]
     minutes = half[:, 0] / 60.0
     slope = float(np.polyfit(minutes, half[:, 1], 1)[0])
@@ -164,13 +165,13 @@ def _steady(samples: Any) -> int:
         )
         grown |= last > first + 2
     for title, part in (("first", samples[: len(half)]), ("second", half)):
-        middle, late = np.median(part[:, 4]), np.median(part[:, 5])
-        print(f"/detect in the {title} half: p50 {middle:.1f} ms, p99 {late:.1f} ms")
+        p50, p99 = np.median(part[:, 4]), np.median(part[:, 5])
+        print(f"/detect in the {title} half: p50 {p50:.1f} ms, p99 {p99:.1f} ms")
     return int(bool(grown) or slope > 1.0)
 
 
 def _consistent(before: dict[str, float], after: dict[str, float], sent: _Sent) -> int:
-    """1 when the metrics tell something else than what was sent."""
+    """1 if the metrics differ from what was sent."""
     wrong = []
     methods = {"/detect": "POST", "/status": "GET"}
     for (path, status), count in sent.statuses.items():
@@ -181,7 +182,5 @@ def _consistent(before: dict[str, float], after: dict[str, float], sent: _Sent) 
     if scored != sent.logs:
         wrong.append(f"logs: sent {sent.logs}, scored {scored:.0f}")
     failures = {name: n for name, n in after.items() if n and "failures_total{what" in name}
-    print(
-        f"metrics: {wrong or 'as sent'}; {scored:,.0f} logs; failures of the disk: {failures or 0}"
-    )
+    print(f"metrics: {wrong or 'as sent'}; {scored:,.0f} logs; storage failures: {failures or 0}")
     return int(bool(wrong or failures))

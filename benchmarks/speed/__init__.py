@@ -1,11 +1,11 @@
-"""How fast: the service beside what it could be compared with, all in one run.
+"""Speed of the service beside reference programs, all in one run.
 
-Only ratios mean something on a shared machine, so the contenders take turns, round after round, and
-each figure is the median of the turns. "How many" is a closed loop; "how late" is an open loop, in
-which latencies count from the moment a request was due. The load is a process of its own.
+On a shared machine only ratios are meaningful, so the contenders take turns, round after round, and
+each figure is the median of the turns. Throughput is a closed loop; latency is an open loop, from
+the moment when a request was due. The load is a process of its own.
 
-``command`` runs the parts: ``side`` (requests and logs a second), ``models`` (the model step),
-``late`` (constant rate, during a training), ``grown`` (a full memory), ``million`` (a long
-training), ``cold`` (starts). ``goals`` is the table of what was promised and what CI guards,
-``report`` the page. ``echo`` and ``obvious`` are contenders.
+``command`` runs the parts: ``throughput`` (requests and logs a second), ``model_step`` (scoring
+alone), ``latency`` (constant rate, idle and during a training), ``full_memory``, ``long_training``,
+``cold_start``. ``goals`` is the table of goals and guards of CI, ``report`` the page, ``echo`` and
+``naive_service`` are contenders.
 """

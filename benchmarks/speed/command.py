@@ -1,7 +1,7 @@
-"""``scripts/speed``: the service beside what it could be compared with, all in one run.
+"""``scripts/speed``: the service beside reference programs, all in one run.
 
 Prints tables and, after a full run, writes docs/speed.md and docs/speed.json. About five minutes;
---quick takes under one and leaves out what is long or large.
+--quick takes less than one and measures the short parts only.
 """
 
 import argparse
@@ -11,49 +11,59 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmarks.robustness.service import ROOT
-from benchmarks.speed import cold, grown, late, million, models, side
+from benchmarks.service import ROOT
+from benchmarks.speed import (
+    cold_start,
+    full_memory,
+    latency,
+    long_training,
+    model_step,
+    throughput,
+)
 from benchmarks.speed.contenders import Run
-from benchmarks.speed.goals import below_guards
-from benchmarks.speed.report import Measured, Table, goals, machine, text, write
+from benchmarks.speed.goals import broken_guards
+from benchmarks.speed.report import Result, Table, goals, machine, to_text, write
 from api_anomaly.simulator.scenario import preset
 from api_anomaly.simulator.simulation import simulate
 
 #: The parts by name, in their order.
-PARTS: dict[str, Callable[[Run], Measured]] = {
-    "side": side.measure,
-    "models": models.measure,
-    "constant": late.constant,
-    "training": late.training,
-    "users": grown.cost,
-    "memory": grown.resident,
-    "million": million.measure,
-    "cold": cold.measure,
+PARTS: dict[str, Callable[[Run], Result]] = {
+    "throughput": throughput.measure,
+    "models": model_step.measure,
+    "constant": latency.measure_constant_rate,
+    "training": latency.measure_during_training,
+    "users": full_memory.measure_time,
+    "memory": full_memory.measure_resident,
+    "million": long_training.measure,
+    "cold": cold_start.measure,
 }
 #: What --quick measures.
-QUICK = ("side", "constant")
+QUICK = ("throughput", "constant")
 
 
 def main() -> int:
-    """Measure, print and write; 1 when --check finds a figure beyond its guard twice."""
+    """Measure, print and write; 1 if --check finds a figure beyond its guard twice."""
     options = _arguments().parse_args()
     names = options.only or (QUICK if options.quick else tuple(PARTS))
-    about, started = machine(), time.perf_counter()
-    print(f"{about['date']}, {about['processor']}, {about['cores']} cores", flush=True)
+    made_on, started = machine(), time.perf_counter()
+    print(f"{made_on['date']}, {made_on['processor']}, {made_on['cores']} cores", flush=True)
     logs = list(simulate(preset("day", seed=1)).logs(labels=False))
     with tempfile.TemporaryDirectory() as folder:
         tables, figures = _measured(Path(folder), logs, names, options)
-        slow = below_guards(figures)
+        slow = broken_guards(figures)
         if slow and options.check:
-            print("\n".join(slow) + "\nonce more, because a busy machine is slow too", flush=True)
+            print(
+                "\n".join(slow) + "\nmeasured once more, because a busy machine is slow too",
+                flush=True,
+            )
             tables, figures = _measured(Path(folder) / "again", logs, names, options)
-            slow = below_guards(figures)
+            slow = broken_guards(figures)
     tables = [goals(figures), *tables]
-    print("\n".join(text(table) for table in tables))
+    print("\n".join(to_text(table) for table in tables))
     print(f"\n{time.perf_counter() - started:.0f} seconds")
-    print("\n".join(slow) or "no guard was passed")
+    print("\n".join(slow) or "no guard is broken")
     if options.write or (names == tuple(PARTS) and not options.quick):
-        write(options.out, tables, figures, about)
+        write(options.out, tables, figures, made_on)
     return 1 if slow and options.check else 0
 
 
@@ -74,7 +84,7 @@ def _measured(
             tables += found.tables
             figures |= found.figures
     finally:
-        run.load.end()
+        run.load.close()
     return tables, figures
 
 

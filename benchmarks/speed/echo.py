@@ -1,6 +1,6 @@
-"""The floor of the framework: a FastAPI echo with a bearer token and the same logs as its body.
+"""The minimum with this framework: a FastAPI echo with a bearer token and the same logs as body.
 
-It parses and validates what the service does and answers a zero for every log, and nothing else.
+It parses and validates as the service does, and returns a zero for every log.
 """
 
 import os
@@ -48,5 +48,5 @@ async def detect(
 
 @app.get("/health")
 async def health() -> str:
-    """That it serves."""
+    """Liveness."""
     return "ok"

@@ -1,7 +1,7 @@
-"""What was promised of speed, met or missed; and the guards under which CI calls a halt.
+"""The goals for speed, met or missed, and the guards of CI.
 
-A guard is generous, because a shared machine is loud, but a slip by half is not let through. All
-guarded figures are ratios of two things measured on the same machine in the same run.
+A guard is generous, because a shared machine is noisy, and still finds a loss by half. All guarded
+figures are ratios of two measurements on the same machine in the same run.
 """
 
 from collections.abc import Mapping
@@ -9,8 +9,9 @@ from typing import NamedTuple
 
 
 class Goal(NamedTuple):
-    """A promise about one measured figure: at least (or at most) `wanted`, and the same for CI.
-    None: nothing was promised, or CI lets everything pass."""
+    """A goal for one figure: at least (or at most) `wanted`, and the guard of CI. None: no goal, or
+    no guard.
+    """
 
     figure: str
     text: str
@@ -19,11 +20,11 @@ class Goal(NamedTuple):
     unit: str
     guard: float | None = None
 
-    def keeps(self, value: float, limit: float) -> bool:
+    def is_met(self, value: float, limit: float) -> bool:
         """Whether `value` is on the right side of `limit`."""
         return value >= limit if self.at_least else value <= limit
 
-    def shown(self, value: float) -> str:
+    def format(self, value: float) -> str:
         """A figure in the goal's unit."""
         if self.unit == "%":
             return f"{100 * value:.1f} %"
@@ -44,7 +45,7 @@ GOALS = (
         2.0,
         "x",
     ),
-    # Not the time: where other work takes turns with the service, a wait counts for one side only.
+    # CPU and not time: where other work shares the machine, waiting counts for one side only.
     Goal("parse_cpu", "the same, CPU per log", False, None, "x", 2.6),
     Goal("constant_p99", "1,000 requests/s of one log: p99", False, 20, "ms"),
     Goal("constant_cpu", "1,000 requests/s of one log: CPU of the machine", False, 0.5, "%"),
@@ -60,34 +61,34 @@ GOALS = (
     ),
     Goal("memory", "resident with 1,000,000 users and addresses", False, 512, "MiB"),
     Goal("million", "training on 1,000,000 logs against Pydantic's parse", False, 4.0, "x"),
-    Goal("cold", "start to the first answer, code compiled", False, 3.0, "s"),
-    Goal("cold_read_only", "the same, where nothing can be written", False, 3.0, "s"),
-    Goal("obvious_single", "one log in a request against the obvious service", True, 50, "x"),
-    Goal("obvious_batch", "1,000 logs against the obvious service", True, 50, "x"),
+    Goal("cold", "start to the first response, code compiled", False, 3.0, "s"),
+    Goal("cold_read_only", "the same, with a read-only folder", False, 3.0, "s"),
+    Goal("naive_single", "one log in a request against the naive service", True, 50, "x"),
+    Goal("naive_batch", "1,000 logs against the naive service", True, 50, "x"),
 )
 
 
-def judged(figures: Mapping[str, float]) -> list[tuple[str, str, str, str]]:
-    """Each goal as (goal, wanted, measured, met): what was not measured is not met."""
+def compare_with_goals(figures: Mapping[str, float]) -> list[tuple[str, str, str, str]]:
+    """Each goal as (goal, wanted, measured, met): a figure that was not measured is not met."""
     rows = []
     for goal in GOALS:
         if goal.wanted is None:
             continue
         sign = "at least" if goal.at_least else "at most"
         value = figures.get(goal.figure)
-        measured = "not measured" if value is None else goal.shown(value)
-        met = "–" if value is None else "met" if goal.keeps(value, goal.wanted) else "MISSED"
-        rows.append((goal.text, f"{sign} {goal.shown(goal.wanted)}", measured, met))
+        measured = "not measured" if value is None else goal.format(value)
+        met = "–" if value is None else "met" if goal.is_met(value, goal.wanted) else "MISSED"
+        rows.append((goal.text, f"{sign} {goal.format(goal.wanted)}", measured, met))
     return rows
 
 
-def below_guards(figures: Mapping[str, float]) -> list[str]:
-    """A line for each measured figure that CI must not let pass."""
+def broken_guards(figures: Mapping[str, float]) -> list[str]:
+    """A line for each measured figure beyond its guard."""
     return [
-        f"TOO SLOW: {goal.text}: {goal.shown(figures[goal.figure])},"
-        f" {'at least' if goal.at_least else 'at most'} {goal.shown(goal.guard)} is let through"
+        f"TOO SLOW: {goal.text}: {goal.format(figures[goal.figure])},"
+        f" {'at least' if goal.at_least else 'at most'} {goal.format(goal.guard)} is allowed"
         for goal in GOALS
         if goal.guard is not None
         and goal.figure in figures
-        and not goal.keeps(figures[goal.figure], goal.guard)
+        and not goal.is_met(figures[goal.figure], goal.guard)
     ]

@@ -1,4 +1,4 @@
-"""Long histories out of a few simulated days, repeated on later dates."""
+"""Long histories from a few simulated days, repeated on later dates."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -11,18 +11,20 @@ def history(logs: Sequence[dict[str, Any]], count: int) -> bytes:
     return b'{"logs":[' + b",".join(_texts(logs, count)) + b"]}"
 
 
-def parts(logs: Sequence[dict[str, Any]], count: int, size: int, first: int = 0) -> Iterator[bytes]:
-    """The same logs from the `first` on in bodies of `size`, the last one smaller."""
+def split_history(
+    logs: Sequence[dict[str, Any]], count: int, size: int, first: int = 0
+) -> Iterator[bytes]:
+    """The same logs from number `first` on, in bodies of `size`, the last one smaller."""
     texts = list(_texts(logs, first + count))[first:]
     for start in range(0, count, size):
         yield b'{"logs":[' + b",".join(texts[start : start + size]) + b"]}"
 
 
 def _texts(logs: Sequence[dict[str, Any]], count: int) -> Iterator[bytes]:
-    """Each log as JSON; every time all have been used, they come again as many days later."""
+    """Each log as JSON; after all have been used they repeat, shifted by whole days."""
     days = [date.fromisoformat(log["timestamp"][:10]) for log in logs]
     span = timedelta(days=(max(days) - min(days)).days + 1)
-    # Everything but the ten characters of the date is written once.
+    # Each log is encoded once; only the ten characters of its date change.
     pieces = [json.dumps(log, separators=(",", ":")).encode() for log in logs]
     halves = [
         piece.split(log["timestamp"][:10].encode(), 1)

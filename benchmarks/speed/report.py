@@ -10,23 +10,23 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from benchmarks.speed.goals import judged
+from benchmarks.speed.goals import compare_with_goals
 
 _PACKAGES = ("fastapi", "pydantic", "uvicorn", "numpy", "numba", "scikit-learn", "pandas")
 _GOALS = ("goal", "wanted", "measured", "met")
 _HEAD = """# Speed
 
 Written by `scripts/speed`, all in one run on one machine. Contenders take turns, round after
-round; a figure is the median of the turns with the lowest and the highest, and a share is taken
-turn by turn. "How many" is a closed loop (a request leaves when the one before is answered), "how
-late" an open loop at a constant rate, with latencies counted from the moment a request was *due*: a
-service that stalls cannot hide whom it kept waiting. The load is a process of its own. Absolute
-figures belong to the machine; shares hold elsewhere.
+round; a figure is the median of the turns with the lowest and the highest, and a ratio is computed
+turn by turn. Throughput is measured in a closed loop (a request is sent when the one before is
+answered), latency in an open loop at a constant rate, from the moment when a request was *due*, so
+that a stall counts for all requests that waited. The load is a process of its own. Absolute figures
+depend on the machine; ratios hold elsewhere.
 """
 
 
 class Table(NamedTuple):
-    """A title, the names of the columns, rows of text, and what a reader has to know."""
+    """A title, column names, rows of text, and notes."""
 
     title: str
     head: Sequence[str]
@@ -34,19 +34,19 @@ class Table(NamedTuple):
     notes: Sequence[str] = ()
 
 
-class Measured(NamedTuple):
-    """What a part of the benchmark found: tables, and figures by the goals' names."""
+class Result(NamedTuple):
+    """The result of a part of the benchmark: tables, and figures by the names of the goals."""
 
     tables: Sequence[Table]
     figures: Mapping[str, float]
 
 
 def goals(figures: Mapping[str, float]) -> Table:
-    """The promises beside what was measured."""
-    return Table("Goals", _GOALS, judged(figures))
+    """The goals with their measured figures."""
+    return Table("Goals", _GOALS, compare_with_goals(figures))
 
 
-def text(table: Table) -> str:
+def to_text(table: Table) -> str:
     """Aligned for a terminal; the first column to the left, the others to the right."""
     lines = [list(table.head), *(list(row) for row in table.rows)]
     widths = [max(len(line[i]) for line in lines) for i in range(len(table.head))]
@@ -61,7 +61,7 @@ def text(table: Table) -> str:
     return "\n".join(["", table.title, *shown, *(f"  {note}" for note in table.notes)])
 
 
-def markdown(table: Table) -> str:
+def to_markdown(table: Table) -> str:
     """As a section of a page."""
     rows = [
         f"| {' | '.join(table.head)} |",
@@ -81,11 +81,11 @@ def write(
         f"{about['date']}, {about['processor']}, {about['cores']} cores, {about['system']}."
         f" Load of the machine before the run: {about['load_before']:.2f}.\n\n{made}.\n"
     )
-    pages = [markdown(table) for table in tables]
+    pages = [to_markdown(table) for table in tables]
     (folder / "speed.md").write_text("\n".join([_HEAD, machine, *pages]), encoding="utf-8")
     content = {
         "about": about,
-        # JSON knows no infinity: what would have taken for ever has no figure.
+        # JSON has no infinity: null where requests were not answered.
         "figures": {n: round(v, 6) if math.isfinite(v) else None for n, v in figures.items()},
         "tables": [table._asdict() for table in tables],
     }
@@ -93,7 +93,7 @@ def write(
 
 
 def machine() -> dict[str, Any]:
-    """Where and with what this runs."""
+    """The machine and the versions."""
     versions = {"Python": platform.python_version()}
     for name in (*_PACKAGES, "uvloop", "httptools"):
         try:

@@ -1,4 +1,4 @@
-"""scripts/speed: its arithmetic, its goals and guards, its page, and a load that hides no stall."""
+"""scripts/speed: arithmetic, goals and guards, the page, and a load that measures stalls."""
 
 import json
 import socket
@@ -11,14 +11,14 @@ from typing import Any
 
 import pytest
 
-from benchmarks.robustness.openloop import load
+from benchmarks.open_loop import load
 from benchmarks.speed import report
 from benchmarks.speed.echo import Body
-from benchmarks.speed.goals import GOALS, below_guards, judged
-from benchmarks.speed.history import history, parts
-from benchmarks.speed.load import request_bytes
-from benchmarks.speed.measures import quantile, shares, spread
-from benchmarks.speed.obvious import features
+from benchmarks.speed.goals import GOALS, broken_guards, compare_with_goals
+from benchmarks.speed.history import history, split_history
+from benchmarks.closed_loop import request_bytes
+from benchmarks.speed.measures import quantile, ratios, spread
+from benchmarks.speed.naive_service import features
 from benchmarks.speed.report import Table
 
 LOG: dict[str, Any] = {
@@ -38,45 +38,45 @@ def test_a_quantile_is_a_value_that_was_measured() -> None:
     assert quantile([7.0], 0.0) == 7.0
 
 
-def test_shares_are_taken_turn_by_turn() -> None:
-    # The machine was ten times as slow in the second turn; the share did not change.
-    assert shares([10.0, 1.0, 12.0], [20.0, 2.0, 20.0]) == (0.5, 0.5, 0.6)
+def test_ratios_are_computed_turn_by_turn() -> None:
+    # The machine was ten times as slow in the second turn; the ratio did not change.
+    assert ratios([10.0, 1.0, 12.0], [20.0, 2.0, 20.0]) == (0.5, 0.5, 0.6)
     assert spread([3.0, 1.0, 2.0]).text(".1f", 10.0) == "20.0 (10.0 to 30.0)"
 
 
 def test_a_missed_goal_is_printed_as_missed_and_an_unmeasured_one_is_not_met() -> None:
-    rows = {row[0]: row[1:] for row in judged({"echo_single": 0.5, "memory": 511.0})}
+    rows = {row[0]: row[1:] for row in compare_with_goals({"echo_single": 0.5, "memory": 511.0})}
     assert rows["one log in a request: requests/s against the echo"] == (
         "at least 0.85 x",
         "0.50 x",
         "MISSED",
     )
     assert rows["resident with 1,000,000 users and addresses"][-1] == "met"
-    assert rows["start to the first answer, code compiled"][1:] == ("not measured", "–")
+    assert rows["start to the first response, code compiled"][1:] == ("not measured", "–")
 
 
-def test_a_goal_is_kept_at_its_very_limit() -> None:
+def test_a_goal_is_met_at_its_exact_limit() -> None:
     (goal,) = (goal for goal in GOALS if goal.figure == "training_lost")
     assert goal.wanted is not None
-    assert goal.keeps(0.0, goal.wanted)
-    assert not goal.keeps(1.0, goal.wanted)
+    assert goal.is_met(0.0, goal.wanted)
+    assert not goal.is_met(1.0, goal.wanted)
 
 
-def test_a_guard_names_what_is_beyond_it_and_lets_what_was_not_measured_pass() -> None:
+def test_a_broken_guard_is_named_and_an_unmeasured_figure_passes() -> None:
     guarded = {goal.figure: goal for goal in GOALS if goal.guard is not None}
     assert {"echo_single", "echo_batch", "parse_cpu"} <= set(guarded)
-    assert below_guards({}) == []
+    assert broken_guards({}) == []
     for figure, goal in guarded.items():
         assert goal.guard is not None
-        assert below_guards({figure: goal.guard}) == []
-        (line,) = below_guards({figure: goal.guard * (0.9 if goal.at_least else 1.1)})
+        assert broken_guards({figure: goal.guard}) == []
+        (line,) = broken_guards({figure: goal.guard * (0.9 if goal.at_least else 1.1)})
         assert line.startswith(f"TOO SLOW: {goal.text}: ")
 
 
 def test_no_guard_is_stricter_than_its_goal() -> None:
     for goal in GOALS:
         if goal.guard is not None and goal.wanted is not None:
-            assert goal.keeps(goal.wanted, goal.guard)
+            assert goal.is_met(goal.wanted, goal.guard)
 
 
 def test_the_page_holds_the_machine_the_goals_and_every_table(tmp_path: Path) -> None:
@@ -95,7 +95,7 @@ def test_the_page_holds_the_machine_the_goals_and_every_table(tmp_path: Path) ->
 
 
 def test_a_table_is_aligned_for_a_terminal() -> None:
-    shown = report.text(Table("T", ("", "logs/s"), [("ours", "1,000"), ("theirs", "7")]))
+    shown = report.to_text(Table("T", ("", "logs/s"), [("ours", "1,000"), ("theirs", "7")]))
     assert shown.splitlines()[2:] == ["          logs/s", "  ours     1,000", "  theirs       7"]
 
 
@@ -110,12 +110,12 @@ def test_a_long_history_repeats_its_days_on_later_dates() -> None:
         "2025-06-07",
     ]
     assert {log["endpoint"] for log in made} == {"/a/2025-06-03"}
-    pieces = [json.loads(body)["logs"] for body in parts(logs, 5, 2)]
+    pieces = [json.loads(body)["logs"] for body in split_history(logs, 5, 2)]
     assert sum(pieces, []) == made
     assert [len(piece) for piece in pieces] == [2, 2, 1]
 
 
-def test_the_obvious_service_counts_what_a_user_did_in_the_batch() -> None:
+def test_the_naive_service_counts_the_logs_of_a_user_in_the_batch() -> None:
     other = LOG | {"user_id": None, "status_code": 200, "response_time": 0.5}
     rows = features(Body.model_validate({"logs": [LOG, LOG, other]}))
     assert rows.shape == (3, 12)
@@ -125,8 +125,8 @@ def test_the_obvious_service_counts_what_a_user_did_in_the_batch() -> None:
 
 
 @contextmanager
-def _stalling(after: int, seconds: float) -> Iterator[int]:
-    """A server of one thread, which lets all wait once for `seconds`; its port."""
+def _stalling_server(after: int, seconds: float) -> Iterator[int]:
+    """A server with one thread that sleeps once for `seconds`; yields its port."""
     closed = threading.Event()
     with socket.create_server(("127.0.0.1", 0), backlog=512) as server:
         server.settimeout(0.005)
@@ -163,14 +163,14 @@ def _stalling(after: int, seconds: float) -> Iterator[int]:
             thread.join()
 
 
-def test_a_stall_is_seen_by_all_who_were_due_meanwhile() -> None:
+def test_a_stall_counts_for_all_requests_that_were_due_meanwhile() -> None:
     rate, stall = 100.0, 0.5
-    with _stalling(after=30, seconds=stall) as port:
+    with _stalling_server(after=30, seconds=stall) as port:
         found = load(port, [request_bytes(b"{}", "t")], rate, 1.5, probe=False)
     assert found.statuses == {200: 150}
     # A closed loop would have seen one slow answer. Here 50 were due in half a second, and waited
     # the rest of it: half of them longer than half of it.
-    waited = sum(late > stall / 2 for late in found.accepted)
+    waited = sum(latency > stall / 2 for latency in found.accepted)
     assert 0.6 * rate * stall / 2 <= waited <= 2.0 * rate * stall / 2
     assert quantile(found.accepted, 0.99) > 0.8 * stall
     # The load itself went on meanwhile.
@@ -178,18 +178,18 @@ def test_a_stall_is_seen_by_all_who_were_due_meanwhile() -> None:
     assert quantile(found.lags, 0.5) < stall / 4
 
 
-def test_who_is_not_answered_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("benchmarks.robustness.openloop._PATIENCE", 0.1)
-    with _stalling(after=1, seconds=1.0) as port:
+def test_requests_without_a_response_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("benchmarks.open_loop._TIMEOUT", 0.1)
+    with _stalling_server(after=1, seconds=1.0) as port:
         found = load(port, [request_bytes(b"{}", "t")], 50.0, 0.2, probe=False)
     assert found.statuses == {0: 10}
 
 
-def test_a_load_without_a_free_connection_rests_and_is_not_called_late(
+def test_a_load_without_a_free_connection_sleeps_and_does_not_count_as_lag(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("benchmarks.robustness.openloop.CONNECTIONS", 3)
-    with _stalling(after=10, seconds=1.0) as port:
+    monkeypatch.setattr("benchmarks.open_loop.CONNECTIONS", 3)
+    with _stalling_server(after=10, seconds=1.0) as port:
         used = time.thread_time()
         found = load(port, [request_bytes(b"{}", "t")], 100.0, 1.2, probe=False)
         used = time.thread_time() - used

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from api_anomaly.http.app import create_app
 from api_anomaly.settings import Settings
-from benchmarks.robustness.service import Service
+from benchmarks.service import Service
 
 TOKEN = "a-token-of-the-tests"
 EDGES = (
@@ -196,13 +196,13 @@ def test_ten_million_invalid_elements_take_little_memory(tmp_path: Path, logs) -
     limits = {"FOREST_TREES": "5", "MEMORY_ENTITIES": "1000", "MAX_TRAINING_LOGS": "100000"}
     with Service(tmp_path, **limits) as service:
         service.post("/train", {"logs": logs(100)})
-        before = service.resident()
+        before = service.resident_bytes()
         for name, elements in invalid.items():
             body = b'{"logs": [' + elements + b"]}"
             for path in ("/detect", "/train"):
-                answer = service.ask("POST", path, body)
+                answer = service.request("POST", path, body)
                 assert answer.status in (413, 422), (name, answer.body[:200])
-        grown = (service.resident() - before) / 2**20
+        grown = (service.resident_bytes() - before) / 2**20
         print(f"\n{grown:.0f} MiB more than before")
         assert grown < 250
-        assert service.ask("GET", "/health").status == 200
+        assert service.request("GET", "/health").status == 200

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from api_anomaly.http.auth.rate_limit import LoginRateLimiter
-from benchmarks.robustness.service import Service
+from benchmarks.service import Service
 
 WEAK, STRONG = "weak", "a-token-of-more-than-20-characters"
 
@@ -98,6 +98,6 @@ def test_x_forwarded_for_counts_only_from_a_trusted_proxy(
     wrong = {"Authorization": "Bearer wrong"}
     with Service(tmp_path, AUTH_FAILURES_PER_MINUTE="2", **settings) as service:
         assert [
-            service.ask("GET", "/status", X_Forwarded_For=f"192.0.2.{address}", **wrong).status
+            service.request("GET", "/status", X_Forwarded_For=f"192.0.2.{address}", **wrong).status
             for address in addresses
         ] == statuses

@@ -1,7 +1,7 @@
-"""The model step alone: behaviours in, a score out, beside PyOD's and River's.
+"""The model step alone (features in, a score out), beside those of PyOD and River.
 
-PyOD and River are in a folder of their own, named by SPEED_PACKAGES (see scripts/speed), so that
-they change no package of the project; where they are not there, their rows say so.
+PyOD and River are installed in a separate folder, SPEED_PACKAGES (see scripts/speed), so that they
+change no package of the project; where they are missing, their rows say so.
 """
 
 import os
@@ -18,36 +18,36 @@ from numpy.typing import NDArray
 
 from api_anomaly.features.extract import extract
 from api_anomaly.features.memory import Memory
-from benchmarks.speed.contenders import TRAINING_LOGS, SubprocessExecutor, Run, say
-from benchmarks.speed.grown import columns, model_in
+from benchmarks.speed.contenders import TRAINING_LOGS, SubprocessExecutor, Run, print_progress
+from benchmarks.speed.full_memory import columns, load_model
 from benchmarks.speed.measures import spread
-from benchmarks.speed.report import Measured, Table
+from benchmarks.speed.report import Result, Table
 
 Rows = NDArray[np.float32]
 Score = Callable[[Any], Any]
 
 _BATCH = 1_000
-_OURS = "our model (forest and ranker)"
+_OURS = "our model (forest and classifier)"
 _PYOD, _RIVER = "PyOD IForest, 100 trees", "River HalfSpaceTrees, 10 trees"
 _HEAD = ("", "one row at a time, µs per log", "against ours", "in batches of 1,000", "against ours")
 
 
 class Contender(NamedTuple):
-    """How rows are scored, one and many, and how many single rows a turn takes."""
+    """Functions that score one row and many, and the number of single rows in a turn."""
 
     one: Score
     many: Score
     rows: int
 
 
-def measure(run: Run) -> Measured:
-    """Microseconds per log; the behaviours are there already."""
-    say("the model step alone")
+def measure(run: Run) -> Result:
+    """Microseconds per log, without the extraction of features."""
+    print_progress("the model step alone")
     executor = SubprocessExecutor()
     try:
-        times = executor.do(costs, run.trained, run.logs, run.turns)
+        times = executor.run(seconds_per_log, run.trained, run.logs, run.turns)
     finally:
-        executor.end()
+        executor.close()
     one, many = times[_OURS]
     rows = []
     for name in (_OURS, _PYOD, _RIVER):
@@ -60,21 +60,21 @@ def measure(run: Run) -> Measured:
         ]
         rows.append((name, *cells[0], *cells[1]))
     notes = [
-        "The same behaviours for all, with the defaults of each. River learns from each log besides"
-        " scoring it, which is its way of training; its rows are scaled to [0, 1] and turned into"
-        " dicts beforehand, and it has no batches."
+        "The same features for all, each with its defaults. River learns from each log while"
+        " it scores it; its rows are scaled to [0, 1] and converted to dicts beforehand, and it has"
+        " no batches."
     ]
-    return Measured([Table("The model step alone", _HEAD, rows, notes)], {})
+    return Result([Table("The model step alone", _HEAD, rows, notes)], {})
 
 
-def costs(
+def seconds_per_log(
     trained: Path, logs: Sequence[dict[str, Any]], turns: int
 ) -> dict[str, tuple[list[float], list[float]]]:
     """Seconds per log of each contender, one row at a time and in batches, turn by turn."""
     rows = _features(logs)
-    model = model_in(trained)
+    model = load_model(trained)
     contenders = {_OURS: Contender(model.evidence, model.evidence, 300)}
-    contenders |= dict(_strangers(rows[:TRAINING_LOGS]))
+    contenders |= dict(_references(rows[:TRAINING_LOGS]))
     fresh = np.ascontiguousarray(rows[TRAINING_LOGS : TRAINING_LOGS + 3 * _BATCH])
     found: dict[str, tuple[list[float], list[float]]] = {name: ([], []) for name in contenders}
     for turn in range(turns + 1):
@@ -83,7 +83,7 @@ def costs(
             batches = [fresh[i : i + _BATCH] for i in range(0, len(fresh), _BATCH)]
             seconds = _timed(contender.one, singles), _timed(contender.many, batches)
             for kept, value in zip(found[name], seconds, strict=True):
-                if turn:  # the first one warms
+                if turn:  # the first turn warms caches
                     kept.append(value)
     return found
 
@@ -106,8 +106,8 @@ def _features(logs: Sequence[dict[str, Any]]) -> Rows:
     return extract(Memory.empty(65_536), columns(logs, times, users, addresses)).rows
 
 
-def _strangers(rows: Rows) -> Iterator[tuple[str, Contender]]:
-    """PyOD and River, trained on the same rows, as far as they are there."""
+def _references(rows: Rows) -> Iterator[tuple[str, Contender]]:
+    """PyOD and River, trained on the same rows, if they are installed."""
     # Behind all others, so that the project's own versions of what they need are used.
     sys.path.append(os.environ.get("SPEED_PACKAGES", ""))
     try:
@@ -124,7 +124,7 @@ def _strangers(rows: Rows) -> Iterator[tuple[str, Contender]]:
 
 
 class _Stream:
-    """River's way: a dict at a time, scored and then learned."""
+    """River: one dict at a time is scored and then learned."""
 
     def __init__(self, trees: Any, rows: Rows) -> None:
         self._trees = trees

@@ -1,4 +1,4 @@
-"""A closed loop over a few kept-alive connections, on bare sockets so that it costs little."""
+"""A closed loop over a few kept-alive connections, on plain sockets so that it costs little."""
 
 import socket
 import time
@@ -23,8 +23,9 @@ def rate(
     connections: int = CONNECTIONS,
     first: int = 0,
 ) -> tuple[float, int]:
-    """Requests a second that were answered with 200, from the `first` on and round again, and how
-    many. Raises RuntimeError for any other answer."""
+    """Requests a second with status 200, and their number. The requests are sent in turn, from
+    number `first` on. Raises RuntimeError for any other status.
+    """
     sockets = [socket.create_connection(("127.0.0.1", port)) for _ in range(connections)]
     try:
         for connection in sockets:
@@ -34,7 +35,7 @@ def rate(
             for i, connection in enumerate(sockets):
                 connection.sendall(requests[(first + done + i) % len(requests)])
             for connection in sockets:
-                _answered(connection)
+                _read_response(connection)
             done += len(sockets)
         return done / (time.perf_counter() - started), done
     finally:
@@ -42,8 +43,7 @@ def rate(
             connection.close()
 
 
-def _answered(connection: socket.socket) -> None:
-    """Read one answer to its end."""
+def _read_response(connection: socket.socket) -> None:
     data = connection.recv(65_536)
     while (end := data.find(b"\r\n\r\n")) < 0:
         data += connection.recv(65_536)

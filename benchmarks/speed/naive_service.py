@@ -1,10 +1,9 @@
-"""The obvious service: what a competent engineer writes in an afternoon with FastAPI, pandas and
-scikit-learn.
+"""A naive service, as written in an afternoon with FastAPI, pandas and scikit-learn.
 
-The same contract in small: a bearer token, a Pydantic body, `/train` and `/detect` with a score for
-each log and the anomalies. Features come from the batch (nothing is remembered between requests),
-vectorised with pandas, and scikit-learn's Isolation Forest scores them in each request. It gives no
-reasons and judges nobody by his past, so it does far less than ours.
+A bearer token, a Pydantic body, `/train`, and `/detect` with a score for each log and the
+anomalies. The features come from the batch (nothing is remembered between requests), vectorised
+with pandas, and scikit-learn's Isolation Forest scores them in each request. It gives no reasons
+and uses no history of a user.
 """
 
 import os
@@ -27,23 +26,23 @@ _scaler = StandardScaler()
 _forest = IsolationForest(n_estimators=100, contamination=0.001, random_state=0)
 
 
-def allowed(token: Annotated[HTTPAuthorizationCredentials, Depends(_bearer)]) -> None:
+def authorize(token: Annotated[HTTPAuthorizationCredentials, Depends(_bearer)]) -> None:
     """Raises 401 for another token."""
     if token.credentials != os.environ["AUTH_TOKEN"]:
         raise HTTPException(401)
 
 
 def features(body: Body) -> NDArray[np.float64]:
-    """Each log's own fields, and what its user did in this batch, (n, 12)."""
+    """float64 (n, 12): the fields of each log, and counts of its user in this batch."""
     frame = pd.DataFrame([log.model_dump() for log in body.logs])
-    who = frame["user_id"].fillna(frame["ip_address"]).fillna("")
+    user = frame["user_id"].fillna(frame["ip_address"]).fillna("")
     times = pd.to_datetime(frame["timestamp"], utc=True)
     frame["hour"] = times.dt.hour
     frame["weekday"] = times.dt.day_of_week
     frame["method"] = frame["method"].map(_METHODS).fillna(len(_METHODS))
     frame["error"] = (frame["status_code"] >= 400).astype(float)
     frame["depth"] = frame["endpoint"].str.count("/")
-    users = frame.groupby(who)
+    users = frame.groupby(user)
     frame["requests"] = users["error"].transform("size")
     frame["error_rate"] = users["error"].transform("mean")
     frame["endpoints"] = users["endpoint"].transform("nunique")
@@ -53,14 +52,14 @@ def features(body: Body) -> NDArray[np.float64]:
     return numbers
 
 
-@app.post("/train", dependencies=[Depends(allowed)])
+@app.post("/train", dependencies=[Depends(authorize)])
 def train(body: Body) -> dict[str, int]:
-    """Learn from a history."""
+    """Fit scaler and forest."""
     _forest.fit(_scaler.fit_transform(features(body)))
     return {"training_samples": len(body.logs)}
 
 
-@app.post("/detect", dependencies=[Depends(allowed)])
+@app.post("/detect", dependencies=[Depends(authorize)])
 def detect(body: Body) -> dict[str, Any]:
     """A score for each log, and the anomalies."""
     scores = _forest.score_samples(_scaler.transform(features(body)))
@@ -71,5 +70,5 @@ def detect(body: Body) -> dict[str, Any]:
 
 @app.get("/health")
 def health() -> str:
-    """That it serves."""
+    """Liveness."""
     return "ok"

@@ -1,23 +1,23 @@
-"""How many: requests and logs a second in a closed loop, side by side, and what both cores give."""
+"""Requests and logs a second in a closed loop, beside the other contenders, and on both cores."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import NamedTuple
 
-from benchmarks.robustness.service import Service
-from benchmarks.speed.contenders import Run, Uvicorn, parses, post, rate, say
-from benchmarks.speed.load import CONNECTIONS
-from benchmarks.speed.measures import Spread, shares, spread
-from benchmarks.speed.report import Measured, Table
+from benchmarks.service import Service
+from benchmarks.speed.contenders import Run, Uvicorn, parse_rate, post, rate, print_progress
+from benchmarks.closed_loop import CONNECTIONS
+from benchmarks.speed.measures import Spread, ratios, spread
+from benchmarks.speed.report import Result, Table
 
 BATCH = 1_000
 OURS, OURS_ONE = "our /detect", "our /detect, one connection"
-ECHO, OBVIOUS, PARSE = "bare FastAPI echo", "the obvious service", "Pydantic's parse alone"
+ECHO, NAIVE, PARSE = "bare FastAPI echo", "the naive service", "Pydantic's parse alone"
 _HEAD = ("", "requests/s", "logs/s", "µs CPU per log", "CPU used", "our /detect against it")
 
 
 class Turn(NamedTuple):
-    """Requests a second, processor seconds a request, and processors in use meanwhile."""
+    """Requests a second, CPU seconds per request, and CPUs in use."""
 
     rate: float
     cost: float
@@ -27,36 +27,36 @@ class Turn(NamedTuple):
 Turns = Mapping[str, Sequence[Turn]]
 
 
-def measure(run: Run) -> Measured:
+def measure(run: Run) -> Result:
     """One log and 1,000 logs in a request."""
     with _contenders(run) as services:
         single = _turns(run, services, 1)
         batch = _turns(run, services, BATCH)
     figures = {
-        "echo_single": _rates(single, OURS, ECHO).middle,
-        "echo_batch": _rates(batch, OURS, ECHO).middle,
-        "parse_wall": _rates(batch, PARSE, OURS_ONE).middle,
-        "parse_cpu": _costs(batch).middle,
-        "obvious_single": _rates(single, OURS, OBVIOUS).middle,
-        "obvious_batch": _rates(batch, OURS, OBVIOUS).middle,
-        "cores": _rates(batch, OURS, OURS_ONE).middle,
+        "echo_single": _rates(single, OURS, ECHO).median,
+        "echo_batch": _rates(batch, OURS, ECHO).median,
+        "parse_wall": _rates(batch, PARSE, OURS_ONE).median,
+        "parse_cpu": _costs(batch).median,
+        "naive_single": _rates(single, OURS, NAIVE).median,
+        "naive_batch": _rates(batch, OURS, NAIVE).median,
+        "cores": _rates(batch, OURS, OURS_ONE).median,
     }
     tables = [_table("One log in a request", single, 1, [])]
     tables.append(_table(f"{BATCH:,} logs in a request", batch, BATCH, [_against_parse(batch)]))
-    return Measured([*tables, _both_cores(batch)], figures)
+    return Result([*tables, _both_cores(batch)], figures)
 
 
 @contextmanager
 def _contenders(run: Run) -> Iterator[dict[str, Service]]:
     services = {
-        OURS: run.service("side"),
+        OURS: run.trained_service("throughput"),
         ECHO: Uvicorn(run.folder / "echo", "benchmarks.speed.echo:app"),
-        OBVIOUS: Uvicorn(run.folder / "obvious", "benchmarks.speed.obvious:app"),
+        NAIVE: Uvicorn(run.folder / "naive", "benchmarks.speed.naive_service:app"),
     }
     with ExitStack() as stack:
         for service in services.values():
             stack.enter_context(service)
-        post(services[OBVIOUS], "/train", run.logs[: len(run.logs) - len(run.fresh)])
+        post(services[NAIVE], "/train", run.logs[: len(run.logs) - len(run.fresh)])
         yield services
 
 
@@ -67,26 +67,26 @@ def _turns(run: Run, services: Mapping[str, Service], size: int) -> Turns:
 
     def loaded(service: Service, connections: int) -> Callable[[float], Turn]:
         def turn(seconds: float) -> Turn:
-            used, first = service.processor(), sent[service.port]
-            result, done = run.load.do(rate, service.port, requests, seconds, connections, first)
+            used, first = service.cpu_seconds(), sent[service.port]
+            result, done = run.load.run(rate, service.port, requests, seconds, connections, first)
             sent[service.port] += done
-            busy = service.processor() - used
+            busy = service.cpu_seconds() - used
             return Turn(result, busy / done, busy / done * result)
 
         return turn
 
     def parse(seconds: float) -> Turn:
-        result, cost = run.load.do(parses, bodies, seconds)
+        result, cost = run.load.run(parse_rate, bodies, seconds)
         return Turn(result, cost, cost * result)
 
     contenders = {
         OURS: loaded(services[OURS], CONNECTIONS),
         OURS_ONE: loaded(services[OURS], 1),
         ECHO: loaded(services[ECHO], CONNECTIONS),
-        OBVIOUS: loaded(services[OBVIOUS], CONNECTIONS),
+        NAIVE: loaded(services[NAIVE], CONNECTIONS),
         PARSE: parse,
     }
-    say(f"{size:,} logs in a request: {', '.join(contenders)}")
+    print_progress(f"{size:,} logs in a request: {', '.join(contenders)}")
     for contender in contenders.values():
         contender(run.seconds / 4)  # warm
     found: dict[str, list[Turn]] = {name: [] for name in contenders}
@@ -97,11 +97,11 @@ def _turns(run: Run, services: Mapping[str, Service], size: int) -> Turns:
 
 
 def _rates(turns: Turns, ours: str, theirs: str) -> Spread:
-    return shares([turn.rate for turn in turns[ours]], [turn.rate for turn in turns[theirs]])
+    return ratios([turn.rate for turn in turns[ours]], [turn.rate for turn in turns[theirs]])
 
 
 def _costs(turns: Turns) -> Spread:
-    return shares([turn.cost for turn in turns[OURS_ONE]], [turn.cost for turn in turns[PARSE]])
+    return ratios([turn.cost for turn in turns[OURS_ONE]], [turn.cost for turn in turns[PARSE]])
 
 
 def _table(title: str, turns: Turns, size: int, notes: Sequence[str]) -> Table:
@@ -112,13 +112,13 @@ def _table(title: str, turns: Turns, size: int, notes: Sequence[str]) -> Table:
             (
                 name,
                 rate_.text(),
-                format(size * rate_.middle, ",.0f"),
+                format(size * rate_.median, ",.0f"),
                 spread([turn.cost for turn in of]).text(",.1f", 1e6 / size),
-                f"{spread([turn.used for turn in of]).middle:.2f}",
+                f"{spread([turn.used for turn in of]).median:.2f}",
                 "" if name == OURS else f"{_rates(turns, OURS, name).text('.2f')} x",
             )
         )
-    closed = f"Closed loop, {CONNECTIONS} connections unless it says one."
+    closed = f"Closed loop, {CONNECTIONS} connections unless the row says one."
     return Table(title, _HEAD, rows, [closed, *notes])
 
 
@@ -140,9 +140,9 @@ def _both_cores(turns: Turns) -> Table:
     notes = [
         f"More connections bring {gain} x the logs of one. Batches over `INLINE_LOGS` are scored in"
         " a thread with the GIL released, so the event loop reads and parses the next body"
-        " meanwhile; parsing and building answers hold the GIL, and one lock lets one batch at a"
-        " time at the memory, because a log is judged by all before it. So the gain is bounded by"
-        " the larger of the two halves, not by the number of cores, and the load itself takes a"
-        " part of the second core."
+        " meanwhile; parsing and building responses hold the GIL, and one lock lets one batch at a"
+        " time into the memory, because a log is scored by all logs before it. So the gain is"
+        " bounded by the larger of the two halves, not by the number of cores, and the load itself"
+        " uses a part of the second core."
     ]
     return Table("Both cores", ("connections", "logs/s", "cores used"), rows, notes)
