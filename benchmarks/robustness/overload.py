@@ -69,7 +69,7 @@ def _print(title: str, load_: Load) -> None:
         f"  {title:18s} {count:7,d} sent, {len(load_.accepted):7,d} accepted"
         f" ({_quantiles(load_.accepted)}), {load_.statuses[503]:7,d} rejected"
         f" ({_quantiles(load_.rejected)}),"
-        f" {count - load_.statuses[200] - load_.statuses[503]} else;"
+        f" {count - load_.statuses[200] - load_.statuses[503]} other;"
         f" the load sent at most {1e3 * load_.max_lag:.0f} ms late"
     )
 
