@@ -112,44 +112,48 @@ def _extract_one(state: State, log: Record, x: NDArray[np.float32]) -> int:
     traffic, cells = state.traffic[0], state.cells
     prior_logs: int = user_record.seen
     history: int = max(user_record.seen, address_record.seen)
-    endpoint.write_request_features(x, log, endpoint_record, template, traffic)
     share = peers.endpoint_share(template, traffic)
     x[F.endpoint_surprise] = peers.endpoint_surprise(share)
-
-    gap, lateness = actor.settle(user_record, log.time)
-    address_gap, address_lateness = actor.settle(address_record, log.time)
-    weight = peers.weight_of_user(user_record.requests[HOUR_1])
-    previous = actor.previous_template(user_record, gap)
-    address_previous = actor.previous_template(address_record, address_gap)
-    surprise = peers.transition_surprise(cells, previous, log.template, share)
-    address_surprise = peers.transition_surprise(cells, address_previous, log.template, share)
-    x[F.user_gap] = gap
-    x[F.transition_surprise] = surprise
-    write_active_hours(x, user_record, log.time)
-
+    endpoint.write_request_features(x, log, endpoint_record, template, traffic)
     log.peer_surprise_status, log.peer_surprise_write, log.peer_surprise_endpoint = (
         peers.peer_surprises(cells, log, peer_group, traffic, share)
     )
+    _extract_address(x, address_record, log, cells, share)
+
+    gap, lateness = actor.settle(user_record, log.time)
+    weight = peers.weight_of_user(user_record.requests[HOUR_1])
+    previous = actor.previous_template(user_record, gap)
+    surprise = peers.transition_surprise(cells, previous, log.template, share)
+    x[F.user_gap] = gap
+    x[F.transition_surprise] = surprise
+    write_active_hours(x, user_record, log.time)
     actor.count_log(user_record, log, lateness)
-    actor.count_log(address_record, log, address_lateness)
     write_novelties(x, user_record, log, traffic, weight, lateness)
-    actor.count_new(address_record, log, log.user, address_lateness)
     actor.update_means(user_record, log, gap, lateness, surprise)
-    actor.update_means(address_record, log, address_gap, address_lateness, address_surprise)
     actor.write_features(x, USER, user_record)
-    actor.write_features(x, ADDRESS, address_record)
-    x[F.address_denied_users_1d] = actor.read_count(
-        address_record, Count.denied_counterparts, DAY_1
-    )
 
     endpoint_lateness = endpoint.settle(endpoint_record, log.time)
     endpoint.count_recent(endpoint_record, log, prior_logs, weight, endpoint_lateness)
     endpoint.write_features(x, endpoint_record)
-
     peers.count_transition(cells, previous, log.template, weight)
     _update_baselines(state, log, prior_logs, weight, 1.0 / user_record.requests[DAY_1])
     log1p_where(x, IS_LOG1P)
     return history
+
+
+@kernel
+def _extract_address(
+    x: NDArray[np.float32], address: Record, log: Record, cells: peers.Cells, share: float
+) -> None:
+    """Features of the log's address into x (d,). `share`: of the endpoint in all traffic."""
+    gap, lateness = actor.settle(address, log.time)
+    previous = actor.previous_template(address, gap)
+    surprise = peers.transition_surprise(cells, previous, log.template, share)
+    actor.count_log(address, log, lateness)
+    actor.count_new(address, log, log.user, lateness)
+    actor.update_means(address, log, gap, lateness, surprise)
+    actor.write_features(x, ADDRESS, address)
+    x[F.address_denied_users_1d] = actor.read_count(address, Count.denied_counterparts, DAY_1)
 
 
 @kernel
