@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 
 from api_anomaly.kernels import kernel
 from api_anomaly.model.peer_baseline import AGE_COLUMN
+from api_anomaly.features.actor import SHARE_PRIOR
 from api_anomaly.features.table import ADDRESS, NAMES, SINGLE
 
 OLD_ENOUGH = 2.0  # hours since it was first seen, before which an actor has no habits
 _ENOUGH = 3.0  # past requests, below which a share of them says nothing
-_PRIOR = 3.0  # as the shares of `actors` have it
 _DAY, _HOUR = 86_400.0, 3_600.0
 _LATELY = 1.0 / math.log(2.0)  # half-lives that a steady pace needs to bring its count about
 
@@ -114,16 +114,16 @@ def _past(x, j):  # type: ignore[no-untyped-def]
     day, hour, kind = x[_COLUMNS[j, 0]], x[_COLUMNS[j, 1]], _COLUMNS[j, 2]
     recent_requests = math.expm1(x[_REQUESTS_1H[j]])
     if kind == _SHARE_OF_DAY:
-        whole, recent = day * (math.expm1(x[_REQUESTS_1D[j]]) + _PRIOR), math.expm1(hour)
+        whole, recent = day * (math.expm1(x[_REQUESTS_1D[j]]) + SHARE_PRIOR), math.expm1(hour)
     else:
         whole, recent = math.expm1(day), math.expm1(hour)
     if kind == _SHARE:
-        recent = hour * (recent_requests + _PRIOR)
+        recent = hour * (recent_requests + SHARE_PRIOR)
     elif kind == _OBJECTS:
         recent = (recent_requests + 1.0) / max(recent, 1e-9) - 1.0
     elif kind == _REFUSED:  # a part of the client errors: as recent as these
         errors = max(math.expm1(x[_ERRORS_1D[j]]), 1e-9)
-        recent = whole * min(1.0, hour * (recent_requests + _PRIOR) / errors)
+        recent = whole * min(1.0, hour * (recent_requests + SHARE_PRIOR) / errors)
     return max(0.0, whole - recent)
 
 

@@ -14,17 +14,17 @@ from typing import NamedTuple
 import numpy as np
 
 from api_anomaly.kernels import kernel
+from api_anomaly.features.peers import PLAUSIBLE_BITS
 from api_anomaly.features.table import ADDRESS, FEATURES, LOG1P, SINGLE
 
 _RAREST = 1_000_000.0  # "1 of more than a million" is as rare as a sentence needs
 _COMMON = 1.5  # up to 1 of so many is the common case
-_PLAUSIBLE = 2.0  # bits, as `usual.unlike_peers` has it
 _MOST_BITS = 40.0
 
 # How a behaviour's value becomes what is said: as it is, 2^bits, 2^bits from the plausible on, bits
 # as so many of a hundredth's, e^value.
 _PLAIN, _RARITY, _MEAN, _HUNDREDTHS, _FACTOR = range(5)
-_HUNDREDTH = math.log2(100.0) - _PLAUSIBLE  # bits of one that is seen in 1 of 100
+_HUNDREDTH = math.log2(100.0) - PLAUSIBLE_BITS  # bits of one that is seen in 1 of 100
 
 
 def _sayings() -> list[int]:
@@ -57,7 +57,7 @@ def in_words(value, j):  # type: ignore[no-untyped-def]
     if kind == _RARITY:
         return 2.0 ** min(_MOST_BITS, value)
     if kind == _MEAN:
-        return 2.0 ** min(_MOST_BITS, value + _PLAUSIBLE)
+        return 2.0 ** min(_MOST_BITS, value + PLAUSIBLE_BITS)
     if kind == _HUNDREDTHS:
         return value / _HUNDREDTH
     return math.exp(value) if kind == _FACTOR else value

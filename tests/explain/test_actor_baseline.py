@@ -5,8 +5,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from api_anomaly.explain import actor_baseline as habits
-from api_anomaly.features import actor as actors
 from api_anomaly.features.extract import extract
 from api_anomaly.features.table import NAMES
 from api_anomaly.explain.actor_baseline import of_a_day, actor_baseline, pace_window
@@ -134,7 +132,3 @@ def test_only_counts_have_a_pace() -> None:
     assert np.isnan(
         actor_baseline(np.full(len(NAMES), 3.0, np.float32), NAMES.index("endpoint_length"))
     )
-
-
-def test_shares_are_undone_with_the_prior_that_made_them() -> None:
-    assert habits._PRIOR == actors.SHARE_PRIOR
