@@ -145,7 +145,7 @@ def test_the_digest_changes_with_any_source_of_a_kernel_and_no_other_file(tmp_pa
     (package / "errors.py").write_text("# not a kernel's source\n")
     assert load(package).source_digest() == digest
     digests = {digest}
-    for name in ("features/decay.py", "model/trees.py", "logs/scan/logs.py", "kernels.py"):
+    for name in ("features/decay.py", "model/trees.py", "logs/templates.py", "kernels.py"):
         with (package / name).open("a") as source:
             source.write("# changed\n")
         digests.add(load(package).source_digest())
