@@ -12,7 +12,8 @@ import pytest
 from hypothesis import settings
 
 from api_anomaly.logs.columns import Columns
-from api_anomaly.detector import FitOptions, Fitted, fit
+from api_anomaly.model.fit import Fitted, fit
+from api_anomaly.model.scorer import FitOptions
 from api_anomaly.http.app import create_app
 from api_anomaly.settings import Settings, variables
 from api_anomaly.storage.keys import SigningKeys

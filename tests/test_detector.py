@@ -1,4 +1,4 @@
-"""The two verbs: learning is deterministic and survives any history, judging has a memory."""
+"""Training is deterministic and works for any history; detection has a memory."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,9 +10,12 @@ from api_anomaly.model.executor import Task
 from api_anomaly.features.extract import extract
 from api_anomaly.features.table import FEATURES
 from api_anomaly.model.calibration import SEVERITIES
-from api_anomaly.detector import Detector, FitOptions, Fitted, fit
+from api_anomaly.detector import Detector
+from api_anomaly.model.fit import Fitted, fit
+from api_anomaly.model.scorer import FitOptions
 from api_anomaly.features.memory import Memory
 from api_anomaly.model.bundle import Model
+from api_anomaly.model.ensemble import Ensemble
 from api_anomaly.errors import ModelIncompatible, TooFewLogs
 from tests.support.records import contents
 from tests.support.streams import START, YEAR_1, YEAR_9999, columns, plain, traffic
@@ -27,13 +30,19 @@ PAST, TODAY = np.split(np.array(traffic(1_400, users=8)), [1_200])
 
 @pytest.fixture(scope="module")
 def team() -> Fitted:
-    """A model of a team with accounts and writes."""
+    """A model of a team whose users write too."""
     return fit(columns(PAST), SMALL)
 
 
 def later(count: int) -> Logs:
     """What the same team does next."""
     return list(TODAY[:count])
+
+
+def ensemble(fitted: Fitted) -> Ensemble:
+    scorer = fitted.model.scorers["ensemble"]
+    assert isinstance(scorer, Ensemble)
+    return scorer
 
 
 def alike(one: Any, other: Any) -> bool:
@@ -43,7 +52,7 @@ def alike(one: Any, other: Any) -> bool:
     return bool(np.array_equal(one, other))
 
 
-def test_under_ten_logs_there_is_nothing_to_learn() -> None:
+def test_training_needs_ten_logs() -> None:
     with pytest.raises(TooFewLogs, match="10 logs, got 9"):
         fit(columns(traffic(9)), SMALL)
 
@@ -75,9 +84,9 @@ def test_any_history_of_ten_logs_gives_a_model_that_scores(name: str, test_size:
     logs = HISTORIES[name]
     options = FitOptions(trees=5, memory_entities=100, test_size=test_size)
     fitted = fit(columns(logs), options)
-    verdicts = Detector(fitted.model, fitted.memory).observe(columns(logs[:5] + later(20)))
-    assert fitted.model.classifier is None  # too little to rehearse on
-    for scores in (verdicts.scores, np.array([fitted.model.threshold])):
+    detections = Detector(fitted.model, fitted.memory).detect(columns(logs[:5] + later(20)))
+    assert ensemble(fitted).classifier is None  # too little to generate attacks on
+    for scores in (detections.scores, np.array([fitted.model.threshold])):
         assert ((scores >= -1.0) & (scores < 0.0)).all()
     assert 1 <= len(fitted.facts.held_out) < len(logs)
     assert fitted.facts.training_samples == len(logs)
@@ -86,19 +95,19 @@ def test_any_history_of_ten_logs_gives_a_model_that_scores(name: str, test_size:
 def test_the_same_seed_and_logs_in_any_order_give_the_same_model(team: Fitted) -> None:
     shuffled = np.random.default_rng(0).permutation(1_200)
     again = fit(columns(PAST[shuffled]), SMALL).model
-    assert team.model.classifier is not None
+    assert ensemble(team).classifier is not None
     assert alike(team.model.parts(), again.parts())
     seeds = (fit(columns(PAST[:50]), FitOptions(trees=10, seed=seed)).model for seed in (0, 1))
     assert not alike(*(model.parts() for model in seeds))
 
 
-def test_the_memory_of_a_training_is_that_of_having_observed_its_logs(team: Fitted) -> None:
-    watched = Detector(team.model, Memory.empty(500))
-    watched.observe(columns(PAST))
-    assert contents(watched.memory) == contents(team.memory)
+def test_training_leaves_the_memory_that_detection_of_its_logs_leaves(team: Fitted) -> None:
+    detector = Detector(team.model, Memory.empty(500))
+    detector.detect(columns(PAST))
+    assert contents(detector.memory) == contents(team.memory)
 
 
-def test_held_out_are_the_latest_logs_in_whatever_order_they_come() -> None:
+def test_the_latest_logs_are_held_out_in_whatever_order_they_come() -> None:
     shuffled = np.random.default_rng(3).permutation(100)
     facts = fit(columns(PAST[shuffled]), SMALL).facts
     assert shuffled[facts.held_out].tolist() == list(range(80, 100))
@@ -115,15 +124,15 @@ def test_facts_are_measured_on_the_logs_held_out(team: Fitted) -> None:
     assert team.model.alert_budget == SMALL.alert_budget
 
 
-def test_progress_is_told_step_by_step() -> None:
-    told: list[tuple[str, float]] = []
-    fit(columns(traffic(20)), SMALL, lambda step, done: told.append((step, done)))
-    done = [share for _, share in told]
+def test_progress_is_reported_step_by_step() -> None:
+    reported: list[tuple[str, float]] = []
+    fit(columns(traffic(20)), SMALL, lambda step, done: reported.append((step, done)))
+    done = [share for _, share in reported]
     assert done == sorted(done) and 0.0 <= done[0] and done[-1] < 1.0
-    assert len({step for step, _ in told}) == len(told) >= 3
+    assert len({step for step, _ in reported}) == len(reported) >= 3
 
 
-def test_the_model_is_the_same_when_what_is_independent_is_done_last_first(team: Fitted) -> None:
+def test_the_model_does_not_depend_on_the_order_of_independent_tasks(team: Fitted) -> None:
     def backwards(tasks: Sequence[Task]) -> list[Any]:
         return [task() for task in tasks[::-1]][::-1]
 
@@ -132,37 +141,38 @@ def test_the_model_is_the_same_when_what_is_independent_is_done_last_first(team:
     assert alike(contents(again.memory), contents(team.memory))
 
 
-def test_a_model_put_together_from_its_parts_scores_the_same(team: Fitted) -> None:
+def test_a_model_from_its_parts_scores_the_same(team: Fitted) -> None:
     model = Model.from_parts(team.model.parts())
     batch = columns(later(200))
     scores = [
-        Detector(m, team.memory).observe(batch, remember=False).scores for m in (team.model, model)
+        Detector(m, team.memory).detect(batch, remember=False).scores for m in (team.model, model)
     ]
     assert np.array_equal(*scores)
     assert model.threshold == team.model.threshold
-    assert team.model.classifier is not None
 
 
-def test_evidence_from_walks_that_were_taken_before_is_the_same(team: Fitted) -> None:
-    few = fit(columns(traffic(20)), SMALL).model  # has no second stage
+def test_evidence_from_sums_over_the_trees_is_the_same(team: Fitted) -> None:
+    few = fit(columns(traffic(20)), SMALL)  # without a classifier
     rows = extract(Memory.empty(500), columns(later(200))).rows
-    for model in (team.model, few):
-        hostilely = model.classifier and model.classifier.trees.sums(rows)
-        evidence = model.evidence_from(model.forest.trees.sums(rows), hostilely)
-        assert np.array_equal(evidence, model.evidence(rows))
+    for scorer in (ensemble(team), ensemble(few)):
+        votes = scorer.classifier and scorer.classifier.trees.sums(rows)
+        evidence = scorer._evidence_from(scorer.forest.trees.sums(rows), votes)
+        assert np.array_equal(evidence, scorer.evidence(rows))
 
 
-def test_a_model_without_a_second_stage_survives_too() -> None:
+def test_a_model_without_a_classifier_is_stored_and_loaded_too() -> None:
     fitted = fit(columns(traffic(20)), SMALL)
-    assert fitted.model.classifier is None
-    assert Model.from_parts(fitted.model.parts()).abuse is None
+    again = fitted._replace(model=Model.from_parts(fitted.model.parts()))
+    assert ensemble(fitted).classifier is ensemble(again).classifier is None
+    rows = extract(Memory.empty(500), columns(later(50))).rows
+    assert np.array_equal(again.model.evidence(rows), fitted.model.evidence(rows))
 
 
 @pytest.mark.parametrize("part", ["isolation_forest", "scaler"])
-def test_parts_of_other_behaviours_are_refused(team: Fitted, part: str) -> None:
+def test_parts_with_other_features_are_refused(team: Fitted, part: str) -> None:
     parts = team.model.parts()
     parts[part] = parts[part] | {"schema": "another"}
-    with pytest.raises(ModelIncompatible, match="other behaviours"):
+    with pytest.raises(ModelIncompatible, match="other features"):
         Model.from_parts(parts)
 
 
@@ -174,31 +184,36 @@ def test_parts_of_other_behaviours_are_refused(team: Fitted, part: str) -> None:
         {"isolation_forest": None, "scaler": None},
     ],
 )
-def test_what_is_no_models_parts_is_refused(broken: Any) -> None:
+def test_parts_that_are_not_a_models_are_refused(broken: Any) -> None:
     with pytest.raises(ModelIncompatible, match="Train again"):
         Model.from_parts(broken)
 
 
 def test_parts_with_something_missing_or_unknown_are_refused(team: Fitted) -> None:
-    for name in ("forest", "rarity", "classifier", "abuse", "calibration", "labels_until"):
+    for name in ("scorers", "calibration", "labels_until"):
         parts = team.model.parts()
-        missing = {key: value for key, value in parts["isolation_forest"].items() if key != name}
+        del parts["isolation_forest"][name]
         with pytest.raises(ModelIncompatible):
-            Model.from_parts(parts | {"isolation_forest": missing})
-    odd = team.model.parts()
-    odd["scaler"]["scaler"]["unknown"] = 1
+            Model.from_parts(parts)
+    for name in ("forest", "rarity", "classifier", "abuse"):
+        parts = team.model.parts()
+        del parts["isolation_forest"]["scorers"]["ensemble"][name]
+        with pytest.raises(ModelIncompatible):
+            Model.from_parts(parts)
+    parts = team.model.parts()
+    parts["scaler"]["peer_baseline"]["unknown"] = 1
     with pytest.raises(ModelIncompatible):
-        Model.from_parts(odd)
+        Model.from_parts(parts)
 
 
-def test_the_same_log_all_day_is_no_anomaly() -> None:
+def test_a_log_that_repeats_all_day_is_no_anomaly() -> None:
     checks = [plain(START + 10.0 * i, user_id=None, endpoint="/health") for i in range(6_000)]
     facts = fit(columns(checks), FitOptions(trees=20, memory_entities=100)).facts
     assert facts.test_anomalies <= 5
 
 
 def burst() -> Logs:
-    """One user's token guessed and used from a new place: denials, other agents, many objects."""
+    """One user's token used from another address: denials, another agent, many objects."""
     start = TODAY[-1]["time"]
     return [
         plain(
@@ -214,55 +229,55 @@ def burst() -> Logs:
     ]
 
 
-def test_abuse_is_found_and_said_in_order_of_the_batch(team: Fitted) -> None:
-    quiet, loud = later(200), burst()
-    verdicts = Detector(team.model, team.memory).observe(columns(quiet + loud), remember=False)
-    found = [anomaly.index for anomaly in verdicts.anomalies]
+def test_abuse_is_found_and_reported_in_the_order_of_the_batch(team: Fitted) -> None:
+    ordinary, abuse = later(200), burst()
+    detections = Detector(team.model, team.memory).detect(columns(ordinary + abuse), remember=False)
+    found = [anomaly.index for anomaly in detections.anomalies]
     assert found == sorted(found)
     assert sum(index >= 200 for index in found) > 60
     assert sum(index < 200 for index in found) <= 10
-    for anomaly in verdicts.anomalies:
-        assert anomaly.score == verdicts.scores[anomaly.index] < verdicts.threshold
+    for anomaly in detections.anomalies:
+        assert anomaly.score == detections.scores[anomaly.index] < detections.threshold
         assert 0.0 <= anomaly.risk <= 100.0
         assert anomaly.severity in SEVERITIES[1:]
         assert 1 <= len(anomaly.reasons) <= 3
-    last = {FAMILY[reason.feature] for reason in verdicts.anomalies[-1].reasons}
+    last = {FAMILY[reason.feature] for reason in detections.anomalies[-1].reasons}
     assert last & {"denied", "errors", "writes", "peers", "rate", "new_endpoints", "counterparts"}
 
 
 def test_a_given_threshold_decides_instead_of_the_models_own(team: Fitted) -> None:
     detector, batch = Detector(team.model, team.memory), columns(later(50) + burst())
     for threshold in (-1.0, -0.9, -0.5, -1e-10):
-        verdicts = detector.observe(batch, threshold, remember=False)
-        assert verdicts.threshold == threshold
-        flagged = np.flatnonzero(verdicts.scores < threshold).tolist()
-        assert [anomaly.index for anomaly in verdicts.anomalies] == flagged
-    assert len(verdicts.anomalies) == len(batch)
-    assert "low" in {anomaly.severity for anomaly in verdicts.anomalies}
+        detections = detector.detect(batch, threshold, remember=False)
+        assert detections.threshold == threshold
+        flagged = np.flatnonzero(detections.scores < threshold).tolist()
+        assert [anomaly.index for anomaly in detections.anomalies] == flagged
+    assert len(detections.anomalies) == len(batch)
+    assert "low" in {anomaly.severity for anomaly in detections.anomalies}
 
 
 def test_scores_do_not_depend_on_how_logs_are_sent(team: Fitted) -> None:
     logs = later(40) + burst()[:20]
-    at_once = Detector(team.model, Memory.empty(500)).observe(columns(logs)).scores
+    at_once = Detector(team.model, Memory.empty(500)).detect(columns(logs)).scores
     single = Detector(team.model, Memory.empty(500))
-    assert [single.observe(columns([log])).scores[0] for log in logs] == at_once.tolist()
+    assert [single.detect(columns([log])).scores[0] for log in logs] == at_once.tolist()
 
 
 def test_confidence_is_the_share_of_logs_whose_user_or_address_has_a_history(team: Fitted) -> None:
     detector = Detector(team.model, Memory.empty(500))
-    assert detector.observe(columns(later(1))).confidence == 0.0
+    assert detector.detect(columns(later(1))).confidence == 0.0
     newcomers = [plain(START + i, user_id=f"n{i}", ip_address=None) for i in range(30)]
     regular = [plain(START + i) for i in range(70)]
-    assert detector.observe(columns(newcomers + regular)).confidence == pytest.approx(0.5)
+    assert detector.detect(columns(newcomers + regular)).confidence == pytest.approx(0.5)
 
 
-def test_an_empty_batch_is_judged_to_nothing(team: Fitted) -> None:
-    verdicts = Detector(team.model, team.memory).observe(columns([]))
-    assert (verdicts.scores.shape, verdicts.anomalies, verdicts.confidence) == ((0,), (), 0.0)
-    assert verdicts.threshold == team.model.threshold
+def test_an_empty_batch_gives_empty_detections(team: Fitted) -> None:
+    detections = Detector(team.model, team.memory).detect(columns([]))
+    assert (detections.scores.shape, detections.anomalies, detections.confidence) == ((0,), (), 0.0)
+    assert detections.threshold == team.model.threshold
 
 
 def test_the_deepest_path_that_fits_is_explained(team: Fitted) -> None:
     deep = columns([plain(START + 1e5, endpoint="/a" * 4_096)])
-    verdicts = Detector(team.model, team.memory).observe(deep, -1e-10, remember=False)
-    assert len(verdicts.anomalies[0].reasons) == 3
+    detections = Detector(team.model, team.memory).detect(deep, -1e-10, remember=False)
+    assert len(detections.anomalies[0].reasons) == 3

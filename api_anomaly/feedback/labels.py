@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from api_anomaly.features.table import NAMES
-from api_anomaly.model.ranks import places
+from api_anomaly.model.calibration import positions_within_groups
 
 #: Characters of an anomaly's id: 96 bits, so that a billion anomalies share none.
 ID_CHARACTERS = 24
@@ -77,7 +77,7 @@ def last_of_users(
     """
     late = np.arange(len(users))[::-1]
     order = late[np.argsort(users[::-1], kind="stable")]
-    order = order[places(users[order]) < of_user]
+    order = order[positions_within_groups(users[order]) < of_user]
     first = 0 if most is None else np.sort(order)[-most:].min(initial=len(users))
     kept: NDArray[np.int64] = order[order >= first]
     return kept

@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic import TypeAdapter
 
-from api_anomaly.detector import MINIMUM_LOGS
+from api_anomaly.model.fit import MINIMUM_LOGS
 from api_anomaly.http.auth.scopes import METRICS
 from api_anomaly.http.endpoints import Endpoint
 from api_anomaly.http.problems import PROBLEMS, PROTOCOL_PROBLEMS, example_of

@@ -1,18 +1,18 @@
-"""Doing what is independent: one after the other here, at once where the caller has threads.
+"""How independent tasks of a training are run: serially, or in threads that the caller has.
 
-This room has no threads. Whoever calls `detector.fit` may hand in another `Executor`, which does
-tasks at once; what comes out is the same, because no task sees what another one does.
+The package starts no threads. The caller of `fit` may pass another `Executor`; the result is the
+same, because no task uses the result of another one.
 """
 
 from collections.abc import Callable, Sequence
 from typing import Any
 
 Task = Callable[[], Any]
-#: Does all tasks, of which none needs another's result, and gives their results in order. A task
-#: may call it in turn. The first one is the longest.
+#: Runs all tasks, none of which needs the result of another, and returns their results in order.
+#: A task may call it again. The first task takes longest.
 Executor = Callable[[Sequence[Task]], list[Any]]
 
 
 def serial(tasks: Sequence[Task]) -> list[Any]:
-    """The results of `tasks`, done one after the other."""
+    """The results of `tasks`, run one after the other."""
     return [task() for task in tasks]

@@ -1,9 +1,7 @@
-"""Isolation Forest (Liu, Ting, Zhou, ICDM 2008): grown by scikit-learn, scored as flat arrays by a
-compiled kernel.
+"""Isolation Forest (Liu, Ting, Zhou, ICDM 2008): grown by scikit-learn, scored by `trees`.
 
-It gives what ``IsolationForest.score_samples`` gives (with the sign turned), to 1e-9, for one row
-or a million: about a microsecond a row for 100 trees (see `walk`), where a scikit-learn call costs
-milliseconds before its first row.
+Scores are those of ``IsolationForest.score_samples`` with the sign turned, to 1e-9. A row costs
+about a microsecond for 100 trees, alone or in a batch; a scikit-learn call costs milliseconds.
 """
 
 from collections.abc import Sequence
@@ -13,57 +11,55 @@ import numpy as np
 from numpy.typing import NDArray
 
 from api_anomaly.model.executor import Executor, serial
-from api_anomaly.model.trees import Tree, Trees, depths, flatten
+from api_anomaly.model.flatten import Tree, flatten, node_depths
+from api_anomaly.model.trees import FlatTrees
 
 _TRIMMING_ROUNDS = 3
+_KEPT_SHARE = 0.93  # of the training rows in each round; see Forest.grow_trimmed
 _INT_MAX = np.iinfo(np.int32).max
-_KEPT = 0.93  # of the training rows in each round; see Forest.grow_trimmed
 
 
 class Forest(NamedTuple):
-    """Trees whose leaves give expected path lengths; suspicion = 2^(-mean path / `usual_path`)."""
+    """Trees whose leaves give path lengths, and the `expected_path` c(sample) of the paper."""
 
-    trees: Trees
-    usual_path: float
-
-    @classmethod
-    def grow(cls, rows: NDArray[np.float32], trees: int, sample: int, seed: int) -> Self:
-        """Grow `trees` trees on `sample` of `rows` (n, d) each. Deterministic by `seed`."""
-        return cls._grow(rows, np.arange(len(rows)), trees, sample, seed)
+    trees: FlatTrees
+    expected_path: float
 
     @classmethod
-    def _grow(
+    def grow(
         cls,
         rows: NDArray[np.float32],
-        kept: NDArray[np.int64],
         trees: int,
         sample: int,
         seed: int,
+        kept: NDArray[np.int64] | None = None,
     ) -> Self:
-        """What `of` makes of scikit-learn's IsolationForest for ``rows[kept]``, to the last bit.
+        """`trees` trees, each grown on `sample` of ``rows[kept]`` (n, d). Deterministic by `seed`.
 
-        That forest passes over all rows for each tree, and wants them side by side: 300 MB copied
-        for a million logs. Its trees see their sample alone.
+        The trees are those of scikit-learn's IsolationForest for ``rows[kept]`` to the last bit.
+        IsolationForest itself passes over all rows for each tree and needs a contiguous copy of
+        them: 300 MB for a million logs. Here a tree reads its sample alone.
         """
         # Slow to import; a server that only scores never needs it.
         from sklearn.tree import ExtraTreeRegressor
         from sklearn.utils.random import sample_without_replacement
 
+        kept = np.arange(len(rows)) if kept is None else kept
         sample = min(sample, len(kept))
         target = np.random.RandomState(seed).uniform(size=len(kept))
-        deepest = int(np.ceil(np.log2(max(sample, 2))))
+        max_depth = int(np.ceil(np.log2(max(sample, 2))))
         grown = []
-        for own_seed in np.random.RandomState(seed).randint(_INT_MAX, size=trees):
-            chance = np.random.RandomState(own_seed)
-            sample_without_replacement(rows.shape[1], rows.shape[1], random_state=chance)
-            some = np.sort(sample_without_replacement(len(kept), sample, random_state=chance))
+        for tree_seed in np.random.RandomState(seed).randint(_INT_MAX, size=trees):
+            random = np.random.RandomState(tree_seed)
+            sample_without_replacement(rows.shape[1], rows.shape[1], random_state=random)
+            drawn = np.sort(sample_without_replacement(len(kept), sample, random_state=random))
             tree = ExtraTreeRegressor(
-                max_depth=deepest,
+                max_depth=max_depth,
                 max_features=1,
-                random_state=np.random.RandomState(own_seed).randint(_INT_MAX),
+                random_state=np.random.RandomState(tree_seed).randint(_INT_MAX),
             )
-            grown.append(tree.fit(rows[kept[some]], target[some], check_input=False))
-        return cls._flat(grown, sample)
+            grown.append(tree.fit(rows[kept[drawn]], target[drawn], check_input=False))
+        return cls._from_trees(grown, sample)
 
     @classmethod
     def grow_trimmed(
@@ -74,39 +70,44 @@ class Forest(NamedTuple):
         seed: int,
         executor: Executor = serial,
     ) -> Self:
-        """Grow on the calmer rows only: attacks in the training data must not pass for usual.
-
-        Three times the 7 % most suspicious of all rows are left out and the forest is grown anew.
+        """Grow without the most isolated rows, so that attacks in the training do not count as
+        ordinary: three times the 7 % of all rows with the highest scores are left out and the
+        forest is grown anew.
         """
         kept = np.arange(len(rows))
         for _ in range(_TRIMMING_ROUNDS):
-            suspicion = cls._grow(rows, kept, trees, sample, seed).suspicion(rows, executor)
-            kept = np.flatnonzero(suspicion <= np.quantile(suspicion, _KEPT))
-        return cls._grow(rows, kept, trees, sample, seed)
+            scores = cls.grow(rows, trees, sample, seed, kept).isolation_scores(rows, executor)
+            kept = np.flatnonzero(scores <= np.quantile(scores, _KEPT_SHARE))
+        return cls.grow(rows, trees, sample, seed, kept)
 
     @classmethod
-    def of(cls, grown: Any) -> Self:
-        """The flat form of a fitted scikit-learn IsolationForest whose trees see all features."""
-        return cls._flat(grown.estimators_, grown.max_samples_)
+    def from_sklearn(cls, grown: Any) -> Self:
+        """From a fitted scikit-learn IsolationForest whose trees see all features."""
+        return cls._from_trees(grown.estimators_, grown.max_samples_)
 
     @classmethod
-    def _flat(cls, grown: Sequence[Any], sample: int) -> Self:
-        """The flat form of scikit-learn's trees, each grown on `sample` rows."""
-        usual = float(average_path(np.array([sample]))[0])
-        return cls(flatten([_tree(tree.tree_) for tree in grown]), usual)
+    def _from_trees(cls, grown: Sequence[Any], sample: int) -> Self:
+        """From scikit-learn's trees, each grown on `sample` rows."""
+        expected_path = float(average_path(np.array([sample]))[0])
+        return cls(flatten([_tree(tree.tree_) for tree in grown]), expected_path)
 
-    def suspicion(
+    @property
+    def total_path(self) -> float:
+        """The expected path summed over the trees."""
+        return len(self.trees.roots) * self.expected_path
+
+    def isolation_scores(
         self, rows: NDArray[np.float32], executor: Executor = serial
     ) -> NDArray[np.float64]:
-        """Suspicion in (0, 1] of each row (n, d): higher is more anomalous, 0.5 is neutral."""
-        return self.suspicion_from(self.trees.sums(rows, executor))
+        """2^(-mean path / expected path) in (0, 1] of each row (n, d): higher is more anomalous,
+        0.5 is neutral."""
+        return self.isolation_scores_from(self.trees.sums(rows, executor))
 
-    def suspicion_from(self, sums: NDArray[np.float64]) -> NDArray[np.float64]:
-        """`suspicion` of rows whose sums (n,) over the trees are known."""
-        whole = len(self.trees.roots) * self.usual_path
-        if whole == 0.0:  # grown on one row: all are neutral, as scikit-learn has it
+    def isolation_scores_from(self, sums: NDArray[np.float64]) -> NDArray[np.float64]:
+        """`isolation_scores` of rows whose sums (n,) over the trees are known."""
+        if self.total_path == 0.0:  # grown on one row: all are neutral, as in scikit-learn
             return np.full(len(sums), 0.5)
-        return np.exp2(-sums / whole)
+        return np.exp2(-sums / self.total_path)
 
 
 def average_path(sizes: NDArray[Any]) -> NDArray[np.float64]:
@@ -122,4 +123,4 @@ def _tree(grown: Any) -> Tree:
     tree = Tree(
         grown.children_left, grown.children_right, grown.feature, grown.threshold, np.empty(0)
     )
-    return tree._replace(value=depths(tree) + average_path(grown.n_node_samples))
+    return tree._replace(value=node_depths(tree) + average_path(grown.n_node_samples))

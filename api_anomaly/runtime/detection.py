@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from api_anomaly.logs.columns import Columns, columns_of
-from api_anomaly.detector import Detector, Detections
+from api_anomaly.detector import Detections, Detector
 from api_anomaly.feedback.rescoring import Feedback
 from api_anomaly.feedback.labels import LABEL
 from api_anomaly.features.memory import Memory
@@ -70,7 +70,7 @@ class DetectionService:
         """Score n logs and, if asked, remember them; and the model that did it."""
         async with self.lock:
             served = self.model()
-            observe = served.detector.observe
+            observe = served.detector.detect
             if len(columns) <= self._inline_logs:
                 return served, observe(columns, threshold, remember)
             return served, await to_the_end(observe, columns, threshold, remember)
@@ -145,6 +145,6 @@ def _warm_up(model: Model) -> None:
     log = columns_of([0.0], ["u"], ["/"], ["GET"], [200], [None], [None], [None], [None], [None])
     detector = Detector(model, Memory.empty(16))
     for remember in (False, True):
-        detector.observe(log, threshold=0.0, remember=remember)
+        detector.detect(log, threshold=0.0, remember=remember)
     detector.feedback = Feedback.of(model, np.zeros(1, LABEL))
-    detector.observe(log, threshold=0.0)
+    detector.detect(log, threshold=0.0)

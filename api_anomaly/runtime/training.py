@@ -11,7 +11,8 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from api_anomaly.detector import FitOptions, Fitted, TrainingFacts, fit
+from api_anomaly.model.fit import Fitted, TrainingFacts, fit
+from api_anomaly.model.scorer import FitOptions
 from api_anomaly.errors import AnomalyError, StorageFailed, TrainingInProgress
 from api_anomaly.logs.decode import TrainRequest
 from api_anomaly.telemetry.journal import Journal

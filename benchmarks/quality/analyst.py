@@ -21,7 +21,9 @@ import numpy as np
 import numpy.typing as npt
 
 from api_anomaly.features.extract import extract
-from api_anomaly.detector import Detector, FitOptions, fit
+from api_anomaly.detector import Detector
+from api_anomaly.model.fit import fit
+from api_anomaly.model.scorer import FitOptions
 from api_anomaly.feedback.rescoring import Feedback
 from api_anomaly.feedback.labels import LABEL, labels_of
 from benchmarks.quality.datasets import UNKNOWN, Dataset, Floats
@@ -48,7 +50,7 @@ class Analyst:
         given = self._labels[:verdicts]
         model, memory, _ = fit(data.training, self._options, labels=given)
         feedback = Feedback.of(model, given) if len(given) else None
-        detections = Detector(model, memory, feedback).observe(data.test, threshold=-1.0)
+        detections = Detector(model, memory, feedback).detect(data.test, threshold=-1.0)
         return detections.scores, model.threshold
 
 

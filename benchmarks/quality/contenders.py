@@ -12,7 +12,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from api_anomaly.detector import Detector, FitOptions, Detections, fit
+from api_anomaly.detector import Detections, Detector
+from api_anomaly.model.fit import fit
+from api_anomaly.model.scorer import FitOptions
 from api_anomaly.rules import RuleSet, tune
 from benchmarks.quality.analyst import VERDICTS, Analyst
 from benchmarks.quality.baselines import forest_scores, zscores_per_user
@@ -104,7 +106,7 @@ def _with_budget(scores: Callable[[Dataset], tuple[Floats, Floats]]) -> Callable
 def score_with_our_model(data: Dataset, budget: float = BUDGET) -> Scored:
     """The service with its defaults: trained on the training part, then the test part in order."""
     fitted = fit(data.training, FitOptions(alert_budget=budget))
-    detections = Detector(fitted.model, fitted.memory).observe(data.test)
+    detections = Detector(fitted.model, fitted.memory).detect(data.test)
     return _as_scored(detections.scores, detections.threshold)._replace(detections=detections)
 
 

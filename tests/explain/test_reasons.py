@@ -7,7 +7,9 @@ import pytest
 from numpy.typing import NDArray
 
 from api_anomaly.features.table import FEATURES, NAMES
-from api_anomaly.detector import Detector, FitOptions, Fitted, fit
+from api_anomaly.detector import Detector
+from api_anomaly.model.fit import Fitted, fit
+from api_anomaly.model.scorer import FitOptions
 from api_anomaly.explain.actor_baseline import actor_baseline
 from api_anomaly.explain.reasons import _choose, explain
 from api_anomaly.model.peer_baseline import AGE_COLUMN, PeerBaseline
@@ -259,7 +261,7 @@ def test_a_detector_says_the_value_the_own_usual_and_the_others(team: Fitted) ->
         plain(START + 1e6 + i, user_id="eve", endpoint=f"/x/{i}", status_code=404)
         for i in range(300)
     ]
-    anomalies = Detector(team.model, team.memory).observe(columns(attack), threshold=0.0).anomalies
+    anomalies = Detector(team.model, team.memory).detect(columns(attack), threshold=0.0).anomalies
     texts = [reason.text for reason in anomalies[-1].reasons]
     assert "requests in about" in texts[0], texts
     for anomaly in anomalies:

@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from api_anomaly.features.table import NAMES
-from api_anomaly.detector import Detector, FitOptions, Fitted, fit
+from api_anomaly.detector import Detector
+from api_anomaly.model.fit import Fitted, fit
+from api_anomaly.model.scorer import FitOptions
 from api_anomaly.feedback.rescoring import (
     FAR,
     MOST_SHIFT,
@@ -289,14 +291,14 @@ def test_a_detector_without_lessons_scores_as_ever_and_with_them_counts_what_mov
     team: Fitted,
 ) -> None:
     batch = columns([plain(START + 9_000.0 + i, user_id="stranger") for i in range(12)])
-    alone = Detector(team.model, team.memory).observe(batch, threshold=-0.2, remember=False)
+    alone = Detector(team.model, team.memory).detect(batch, threshold=-0.2, remember=False)
     assert (alone.raised, alone.quieted) == (0, 0)
     assert [each.id.encode() for each in alone.anomalies] == alone.labels["anomaly"].tolist()
     judged = alone.labels.copy()
     feedback = Feedback.of(team.model, judged)
     taught = Detector(team.model, team.memory, feedback)
-    loud = taught.observe(batch, threshold=-0.5000001, remember=False)
-    bare = Detector(team.model, team.memory).observe(batch, -0.5000001, remember=False)
+    loud = taught.detect(batch, threshold=-0.5000001, remember=False)
+    bare = Detector(team.model, team.memory).detect(batch, -0.5000001, remember=False)
     assert loud.quieted - loud.raised == len(bare.anomalies) - len(loud.anomalies)
     assert loud.quieted > 0
     np.testing.assert_allclose(
@@ -308,6 +310,6 @@ def test_a_log_has_the_same_lesson_whether_it_is_detected_or_judged(team: Fitted
     detector = Detector(team.model, team.memory)
     log = columns([plain(START + 9_000.0, user_id="stranger")])
     (asked,) = detector.labels(log)
-    (found,) = detector.observe(log, threshold=-1e-12, remember=False).labels
+    (found,) = detector.detect(log, threshold=-1e-12, remember=False).labels
     assert asked == found
     assert detector.labels(columns([])).dtype == LABEL

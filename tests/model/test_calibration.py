@@ -189,10 +189,8 @@ def test_doubted_logs_count_once_for_each_actor_and_buy_no_higher_threshold() ->
     alone = Calibration.of(evidence, actors, 0.001).threshold()
     attacks = np.full(300, 20.0), np.arange(300, dtype=np.uint64) % np.uint64(10)
     values, owners = map(np.append, (evidence, actors), attacks)
-    excluded_from_threshold = np.arange(len(values)) >= len(evidence)
-    with_doubt = Calibration.of(
-        values, owners, 0.001, excluded_from_threshold=excluded_from_threshold
-    ).threshold()
+    excluded_mask = np.arange(len(values)) >= len(evidence)
+    with_doubt = Calibration.of(values, owners, 0.001, excluded=excluded_mask).threshold()
     assert with_doubt < alone + 1.5
     assert Calibration.of(values, owners, 0.001).threshold() > with_doubt + 5.0
 
@@ -205,9 +203,7 @@ def test_not_even_with_doubts_is_more_flagged_than_forty_times_the_budget(
     many = round(len(evidence) * excluded / (1.0 - excluded))
     odd = np.linspace(18.0, 20.0, many), np.full(many, 9_999, np.uint64)
     values, owners = map(np.append, (evidence, actors), odd)
-    excluded_from_threshold = np.arange(len(values)) >= len(evidence)
-    threshold = Calibration.of(
-        values, owners, 0.001, excluded_from_threshold=excluded_from_threshold
-    ).threshold()
+    excluded_mask = np.arange(len(values)) >= len(evidence)
+    threshold = Calibration.of(values, owners, 0.001, excluded=excluded_mask).threshold()
     assert (values > threshold).mean() <= 0.04
     assert (threshold < 18.0) == flagged

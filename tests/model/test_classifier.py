@@ -1,4 +1,4 @@
-"""The compiled ranker gives what its scikit-learn models give."""
+"""The abuse classifier gives what its scikit-learn models give."""
 
 import numpy as np
 import pytest
@@ -6,9 +6,9 @@ import pytest
 from api_anomaly.model.classifier import (
     AbuseClassifier,
     SyntheticRows,
-    _drawn,
-    _drawn_attacks,
-    _fitted,
+    _draw_own,
+    _draw_attacks,
+    _fit,
 )
 
 
@@ -39,8 +39,8 @@ def test_log_odds_are_the_mean_of_the_models_decisions(synthetic_sets: int) -> N
     classifier = AbuseClassifier.train(own, actors, weight, acted, seed=5)
     chance, models = np.random.default_rng(5), []
     for i, each in enumerate(acted):
-        drawn = _drawn(own, actors, weight, chance)
-        models.append(_fitted(drawn, _drawn_attacks(each, len(drawn), chance), 5 + i))
+        drawn = _draw_own(own, actors, weight, chance)
+        models.append(_fit(drawn, _draw_attacks(each, len(drawn), chance), 5 + i))
     others = np.concatenate([own, *rows, 9 * rows_of(101, 0.0, 99)])
     expected = np.mean([model.decision_function(others) for model in models], axis=0)
     assert np.abs(classifier.log_odds(others) - expected).max() < 1e-9
@@ -83,5 +83,5 @@ def test_each_family_is_drawn_as_often_however_long_its_attacks_are() -> None:
     family = np.repeat([0, 1, 2], [1_000, 100, 10])
     rows = np.repeat(family[:, None], 12, axis=1).astype(np.float32)
     synthetic = SyntheticRows(rows, family, np.arange(len(rows)) // 5)
-    drawn = _drawn_attacks(synthetic, 6_000, np.random.default_rng(1))[:, 0].astype(int)
+    drawn = _draw_attacks(synthetic, 6_000, np.random.default_rng(1))[:, 0].astype(int)
     assert np.abs(np.bincount(drawn) - 2_000).max() < 200

@@ -21,27 +21,27 @@ def rows_of(count: int, width: int, seed: int = 0) -> np.ndarray:
 
 
 @pytest.mark.parametrize(("count", "width", "trees"), SHAPES)
-def test_suspicion_is_scikit_learns_score_with_the_sign_turned(
+def test_isolation_scores_are_scikit_learns_with_the_sign_turned(
     count: int, width: int, trees: int
 ) -> None:
     rows = rows_of(count, width)
     grown = IsolationForest(n_estimators=trees, max_samples=min(256, count), random_state=1)
     grown.fit(rows)
-    forest = Forest.of(grown)
+    forest = Forest.from_sklearn(grown)
     others = np.concatenate([rows, rows_of(333, width, seed=2), 50 * rows_of(9, width, seed=3)])
     expected = -grown.score_samples(others)
-    assert np.abs(forest.suspicion(others) - expected).max() < 1e-9
-    assert abs(forest.suspicion(others[:1])[0] - expected[0]) < 1e-9
+    assert np.abs(forest.isolation_scores(others) - expected).max() < 1e-9
+    assert abs(forest.isolation_scores(others[:1])[0] - expected[0]) < 1e-9
 
 
 @pytest.mark.parametrize(("count", "width", "trees"), [*SHAPES, (1, 2, 3)])
 def test_the_trees_are_those_that_scikit_learn_grows(count: int, width: int, trees: int) -> None:
     rows, sample = rows_of(count, width), min(64, count)
     theirs = IsolationForest(n_estimators=trees, max_samples=sample, random_state=7).fit(rows)
-    ours, same = Forest.grow(rows, trees, 64, 7), Forest.of(theirs)
-    assert ours.usual_path == same.usual_path
-    for part in ("feature", "threshold", "left", "value", "roots"):
-        assert np.array_equal(getattr(ours.trees, part), getattr(same.trees, part))
+    ours, same = Forest.grow(rows, trees, 64, 7), Forest.from_sklearn(theirs)
+    assert ours.expected_path == same.expected_path
+    for part, other in zip(ours.trees, same.trees, strict=True):
+        assert np.array_equal(part, other)
 
 
 def test_a_value_just_at_a_split_goes_the_same_way() -> None:
@@ -54,31 +54,36 @@ def test_a_value_just_at_a_split_goes_the_same_way() -> None:
     edges = np.concatenate(
         [np.nextafter(at, np.float32(side)) for side in (-np.inf, np.inf)] + [at]
     )
-    assert np.abs(Forest.of(grown).suspicion(edges) + grown.score_samples(edges)).max() < 1e-9
+    assert (
+        np.abs(
+            Forest.from_sklearn(grown).isolation_scores(edges) + grown.score_samples(edges)
+        ).max()
+        < 1e-9
+    )
 
 
 def test_a_row_scores_the_same_alone_and_anywhere_in_a_batch() -> None:
     rows = rows_of(101, 6)
     forest = Forest.grow(rows, trees=20, sample=64, seed=0)
-    whole = forest.suspicion(rows)
-    assert np.array_equal(forest.suspicion(rows[::-1].copy())[::-1], whole)
-    assert [forest.suspicion(rows[i : i + 1])[0] for i in range(101)] == whole.tolist()
-    assert forest.suspicion(rows[:0]).shape == (0,)
+    together = forest.isolation_scores(rows)
+    assert np.array_equal(forest.isolation_scores(rows[::-1].copy())[::-1], together)
+    assert [forest.isolation_scores(rows[i : i + 1])[0] for i in range(101)] == together.tolist()
+    assert forest.isolation_scores(rows[:0]).shape == (0,)
 
 
 def test_the_same_seed_grows_the_same_forest_and_another_seed_another() -> None:
     rows = rows_of(500, 6)
     for grow in (Forest.grow, Forest.grow_trimmed):
-        one, again, other = (grow(rows, 10, 128, seed).suspicion(rows) for seed in (3, 3, 4))
+        one, again, other = (grow(rows, 10, 128, seed).isolation_scores(rows) for seed in (3, 3, 4))
         assert np.array_equal(one, again)
         assert not np.array_equal(one, other)
 
 
-def test_one_row_or_all_alike_are_neutral_and_never_nan() -> None:
+def test_equal_rows_score_neutral() -> None:
     rows = rows_of(20, 3)
-    assert Forest.grow(rows[:1], 5, 256, 0).suspicion(rows).tolist() == [0.5] * 20
+    assert Forest.grow(rows[:1], 5, 256, 0).isolation_scores(rows).tolist() == [0.5] * 20
     alike = np.ones((20, 3), np.float32)
-    assert np.allclose(Forest.grow_trimmed(alike, 5, 256, 0).suspicion(alike), 0.5)
+    assert np.allclose(Forest.grow_trimmed(alike, 5, 256, 0).isolation_scores(alike), 0.5)
 
 
 def test_trimming_makes_attacks_in_the_training_data_stand_out_more() -> None:
@@ -87,7 +92,7 @@ def test_trimming_makes_attacks_in_the_training_data_stand_out_more() -> None:
     attacks = (chance.normal(size=(50, 6)) * 0.3 + 4.0).astype(np.float32)
     rows = np.concatenate([usual, attacks])
     plain, trimmed = (
-        grow(rows, 50, 256, 0).suspicion(rows) for grow in (Forest.grow, Forest.grow_trimmed)
+        grow(rows, 50, 256, 0).isolation_scores(rows) for grow in (Forest.grow, Forest.grow_trimmed)
     )
     margins = [np.median(s[950:]) - np.median(s[:950]) for s in (plain, trimmed)]
     assert margins[1] > margins[0]
@@ -99,19 +104,19 @@ def test_the_average_path_is_the_papers() -> None:
     assert average_path(np.array([256]))[0] == pytest.approx(exact, abs=0.005)
 
 
-def test_trees_of_any_depth_and_any_number_walk_alike_alone_and_together() -> None:
+def test_trees_of_any_depth_and_number_give_the_same_alone_and_in_a_batch() -> None:
     rows = rows_of(2_000, 12)
     for trees, sample in ((1, 4), (7, 2_000), (8, 3), (19, 700)):
         grown = IsolationForest(n_estimators=trees, max_samples=sample, random_state=1).fit(rows)
-        forest = Forest.of(grown)
+        forest = Forest.from_sklearn(grown)
         expected = -grown.score_samples(rows[:27])
-        assert np.abs(forest.suspicion(rows[:27]) - expected).max() < 1e-9
-        alone = [forest.suspicion(rows[i : i + 1])[0] for i in range(27)]
-        assert alone == forest.suspicion(rows[:27]).tolist()
+        assert np.abs(forest.isolation_scores(rows[:27]) - expected).max() < 1e-9
+        alone = [forest.isolation_scores(rows[i : i + 1])[0] for i in range(27)]
+        assert alone == forest.isolation_scores(rows[:27]).tolist()
 
 
-def test_trees_that_cannot_be_walked_are_refused() -> None:
+def test_trees_with_too_many_features_are_refused() -> None:
     rows = np.random.default_rng(0).normal(size=(300, 300)).astype(np.float32)
     grown = IsolationForest(n_estimators=50, random_state=1).fit(rows)
     with pytest.raises(ValueError, match="too many nodes or features"):
-        Forest.of(grown).suspicion(rows)
+        Forest.from_sklearn(grown)

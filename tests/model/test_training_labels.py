@@ -7,11 +7,13 @@ import pytest
 
 from api_anomaly.features.extract import actor_keys, extract
 from api_anomaly.features.table import NAMES
-from api_anomaly.detector import FitOptions, Fitted, fit
+from api_anomaly.model.fit import Fitted, fit
+from api_anomaly.model.scorer import FitOptions
 from api_anomaly.feedback.rescoring import Feedback
 from api_anomaly.model.training_labels import TrainingLabels, Side
 from api_anomaly.feedback.labels import LABEL, labels_of
 from api_anomaly.model.bundle import Model
+from api_anomaly.model.ensemble import Ensemble
 from api_anomaly.model.peer_baseline import PeerBaseline
 from tests.support.streams import columns, traffic
 
@@ -217,8 +219,9 @@ def judged(team: Fitted, logs: list[dict[str, Any]], hostile: bool) -> tuple[Any
 
 
 def log_odds(model: Model, row: Any) -> float:
-    assert model.classifier is not None
-    return float(model.classifier.log_odds(row[None])[0])
+    scorer = model.scorers["ensemble"]
+    assert isinstance(scorer, Ensemble) and scorer.classifier is not None
+    return float(scorer.classifier.log_odds(row[None])[0])
 
 
 def test_a_training_moves_a_confirmed_attack_up(team: Fitted, logs: list[dict[str, Any]]) -> None:

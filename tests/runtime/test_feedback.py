@@ -17,7 +17,7 @@ import httpx
 import numpy as np
 import pytest
 
-from api_anomaly.detector import Fitted
+from api_anomaly.model.fit import Fitted
 from api_anomaly.feedback.labels import LABEL, labels_of
 from api_anomaly.runtime.recent_anomalies import RecentAnomalies
 from api_anomaly.telemetry.journal import Journal

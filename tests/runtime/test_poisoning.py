@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from api_anomaly.detector import Detector, FitOptions, Fitted, fit
+from api_anomaly.detector import Detector
+from api_anomaly.model.fit import Fitted, fit
+from api_anomaly.model.scorer import FitOptions
 from api_anomaly.logs.decode import Decoder
 
 from api_anomaly.simulator.scenario import preset
@@ -56,7 +58,7 @@ def flood(day: list[Log], count: int, seed: int = 1) -> list[Log]:
 
 def judged(fitted: Fitted, logs: list[Log]) -> tuple[np.ndarray, np.ndarray]:
     """Scores and flags of `logs`, which nobody remembers afterwards."""
-    found = Detector(fitted.model, fitted.memory).observe(columns(logs), remember=False)
+    found = Detector(fitted.model, fitted.memory).detect(columns(logs), remember=False)
     return found.scores, found.scores < found.threshold
 
 
@@ -96,9 +98,9 @@ def test_a_flood_of_detect_moves_neither_model_nor_threshold_and_others_little(
     )
     detector = Detector(baseline.model, memory)
     threshold = detector.model.threshold
-    detector.observe(columns(flood(day[TRAINED - 500 : TRAINED], 5 * JUDGED)))
+    detector.detect(columns(flood(day[TRAINED - 500 : TRAINED], 5 * JUDGED)))
     assert detector.model.threshold == threshold
-    after = detector.observe(columns(others), remember=False)
+    after = detector.detect(columns(others), remember=False)
     shift = np.abs(after.scores - before)
     changed = int(((after.scores < after.threshold) != flagged).sum())
     print(

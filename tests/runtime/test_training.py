@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api_anomaly.logs.columns import Columns
-from api_anomaly.detector import Detector, TrainingFacts, Detections
+from api_anomaly.detector import Detections, Detector
+from api_anomaly.model.fit import TrainingFacts
 from api_anomaly.errors import ModelNotTrained, StorageFailed, TooFewLogs, TrainingInProgress
 from api_anomaly.logs.decode import TrainRequest
 from api_anomaly.runtime.state import AppState, running
@@ -197,7 +198,7 @@ def test_a_cancelled_large_batch_is_finished_before_the_next_one_begins(
     with_state, history, logs, columns, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     finished: list[int] = []
-    cancelled, judge = threading.Event(), Detector.observe
+    cancelled, judge = threading.Event(), Detector.detect
 
     def held(detector: Detector, batch: Columns, *rest: Any) -> Detections:
         assert len(batch) == 1 or cancelled.wait(60)
@@ -207,7 +208,7 @@ def test_a_cancelled_large_batch_is_finished_before_the_next_one_begins(
 
     async def test(state: AppState) -> None:
         await state.training.run(history(100))
-        monkeypatch.setattr(Detector, "observe", held)
+        monkeypatch.setattr(Detector, "detect", held)
         large = asyncio.create_task(state.detection.observe(columns(logs(1_000)), None, True))
         await asyncio.wait([large], timeout=0)
         large.cancel()

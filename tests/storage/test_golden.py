@@ -39,7 +39,7 @@ def test_a_model_of_an_earlier_release_loads_or_is_refused_with_the_way_out(
         assert "rain" in str(refusal)  # "Train again.", "Call POST /train."
         return
     assert manifest.facts.training_samples == 90
-    verdicts = Detector(model, Memory.empty(64)).observe(columns(logs(20)))
+    verdicts = Detector(model, Memory.empty(64)).detect(columns(logs(20)))
     before = json.loads((folder / "scores.json").read_text())
     assert np.allclose(verdicts.scores, before, atol=1e-9)
 

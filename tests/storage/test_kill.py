@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-from api_anomaly.detector import Fitted
+from api_anomaly.model.fit import Fitted
 from api_anomaly.storage.keys import SigningKeys
 from api_anomaly.storage.manifest import Facts
 from api_anomaly.storage.models import ModelStore

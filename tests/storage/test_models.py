@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from api_anomaly.detector import Detector, Fitted
+from api_anomaly.detector import Detector
+from api_anomaly.model.fit import Fitted
 from api_anomaly.features.memory import Memory
 from api_anomaly.errors import (
     AnomalyError,
@@ -69,8 +70,8 @@ def test_a_kept_model_comes_back_with_its_facts_and_scores_the_same(
     assert manifest.facts == facts
     assert datetime.fromisoformat(manifest.created) == now
     batch = columns(logs(50, seed=9))
-    before = Detector(fitted.model, Memory.empty(64)).observe(batch)
-    after = Detector(model, Memory.empty(64)).observe(batch)
+    before = Detector(fitted.model, Memory.empty(64)).detect(batch)
+    after = Detector(model, Memory.empty(64)).detect(batch)
     assert np.array_equal(before.scores, after.scores)
     assert model.threshold == fitted.model.threshold
 

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from api_anomaly.detector import Detector, Fitted
+from api_anomaly.detector import Detector
+from api_anomaly.model.fit import Fitted
 from api_anomaly.features.memory import Memory
 from api_anomaly.errors import SnapshotRejected, StorageFailed
 from api_anomaly.storage.keys import SigningKeys
@@ -36,8 +37,8 @@ def test_a_restored_memory_scores_as_the_kept_one_would(
     assert snapshot.created == CREATED
     assert snapshot.memory.entities == fitted.memory.entities
     batch = columns(logs(80, start=1_700_003_000.0, seed=4))
-    kept = Detector(fitted.model, fitted.memory).observe(batch, remember=False)
-    restored = Detector(fitted.model, snapshot.memory).observe(batch)
+    kept = Detector(fitted.model, fitted.memory).detect(batch, remember=False)
+    restored = Detector(fitted.model, snapshot.memory).detect(batch)
     assert np.array_equal(kept.scores, restored.scores)
 
 

@@ -8,21 +8,30 @@ import numpy as np
 
 from api_anomaly.features.table import FEATURES, NAMES
 from api_anomaly.explain.actor_baseline import actor_baseline, pace_window
-from api_anomaly.model.trees import Trees
+from api_anomaly.model.trees import FlatTrees
 
 SHARES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.9, 0.95, 0.98, 0.99)
 
 
-def goes_through(trees: Trees, root: int, row: np.ndarray) -> list[int]:
+def goes_through(trees: FlatTrees, root: int, row: np.ndarray) -> list[int]:
     """The nodes on the row's way, root and leaf included."""
     way = [root]
-    while trees.left[way[-1]] != way[-1]:
-        place = way[-1]
-        way.append(int(trees.left[place]) + int(row[trees.feature[place]] > trees.threshold[place]))
+    while left_child(trees, way[-1]) != way[-1]:
+        node = trees.nodes[way[-1]]
+        goes_right = int(row[feature(trees, way[-1])] > node["threshold"])
+        way.append(left_child(trees, way[-1]) + goes_right)
     return way
 
 
-def expected(trees: Trees, rows: np.ndarray) -> dict[int, float]:
+def left_child(trees: FlatTrees, node: int) -> int:
+    return int(trees.nodes[node]["link"]) >> 8
+
+
+def feature(trees: FlatTrees, node: int) -> int:
+    return int(trees.nodes[node]["link"]) & 255
+
+
+def expected(trees: FlatTrees, rows: np.ndarray) -> dict[int, float]:
     """Mean leaf value of the rows at each node; without rows the mean of the children's."""
     given: dict[int, list[float]] = {}
     for root in trees.roots:
@@ -32,23 +41,23 @@ def expected(trees: Trees, rows: np.ndarray) -> dict[int, float]:
                 given.setdefault(place, []).append(float(trees.value[way[-1]]))
 
     def mean(place: int) -> float:
-        child = int(trees.left[place])
+        child = left_child(trees, place)
         if child == place:
             return float(trees.value[place])
         if place in given:
             return float(np.mean(given[place]))
         return (mean(child) + mean(child + 1)) / 2.0
 
-    return {place: mean(place) for place in range(len(trees.left))}
+    return {place: mean(place) for place in range(len(trees.nodes))}
 
 
-def moved(trees: Trees, means: dict[int, float], row: np.ndarray) -> np.ndarray:
+def moved(trees: FlatTrees, means: dict[int, float], row: np.ndarray) -> np.ndarray:
     """What each behaviour of the row moves."""
     added = np.zeros(len(row))
     for root in trees.roots:
         way = goes_through(trees, int(root), row)
         for place, child in zip(way, way[1:], strict=False):
-            added[trees.feature[place]] += means[child] - means[place]
+            added[feature(trees, place)] += means[child] - means[place]
     return added
 
 

@@ -12,7 +12,9 @@ ROOT = Path(__file__).resolve().parents[3]
 sys.path.insert(0, str(ROOT))
 
 from api_anomaly import __version__  # noqa: E402
-from api_anomaly.detector import Detector, FitOptions, fit  # noqa: E402
+from api_anomaly.detector import Detector  # noqa: E402
+from api_anomaly.model.fit import fit  # noqa: E402
+from api_anomaly.model.scorer import FitOptions  # noqa: E402
 from api_anomaly.features.memory import Memory  # noqa: E402
 from api_anomaly.storage.keys import SigningKeys  # noqa: E402
 from api_anomaly.storage.manifest import Facts  # noqa: E402
@@ -42,7 +44,7 @@ def main() -> None:
     vault = ModelStore(folder / "isolation_forest.pkl", folder / "scaler.pkl", SigningKeys([KEY]))
     vault.save(fitted.model, facts, datetime(2026, 1, 1, tzinfo=UTC))
     (folder / ".lock").unlink()
-    verdicts = Detector(fitted.model, Memory.empty(64)).observe(as_columns(ordinary_logs(20)))
+    verdicts = Detector(fitted.model, Memory.empty(64)).detect(as_columns(ordinary_logs(20)))
     (folder / "scores.json").write_text(json.dumps(verdicts.scores.tolist()) + "\n")
 
 
