@@ -27,8 +27,8 @@ def find_too_long(path: Path) -> Iterator[str]:
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
             lines = (node.end_lineno or node.lineno) - node.lineno + 1
             if lines > MAX_FUNCTION_LINES:
-                place = f"{name}:{node.lineno} {node.name}"
-                yield f"{place}: {lines} lines, at most {MAX_FUNCTION_LINES}"
+                function = f"{name}:{node.lineno} {node.name}"
+                yield f"{function}: {lines} lines, at most {MAX_FUNCTION_LINES}"
 
 
 def main() -> int:

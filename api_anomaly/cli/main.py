@@ -1,6 +1,7 @@
 """The command line: the table of sub-commands, and the errors and exit codes that they share."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
@@ -43,6 +44,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except CommandError as error:
         print(f"api-anomaly {options.command}: {escape_controls(str(error))}", file=sys.stderr)
         return EXIT_FAILED
+    except BrokenPipeError:
+        # The reader of the output has ended, as in `api-anomaly settings | head`. Python writes
+        # once more at exit, which must not fail.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except KeyboardInterrupt:
         print(f"api-anomaly {options.command}: stopped", file=sys.stderr)
         return EXIT_INTERRUPTED

@@ -57,6 +57,17 @@ def test_settings_lists_every_setting(capsys):
     assert all(f"`{variable}`" in printed for variable in variables())
 
 
+def test_a_reader_that_ends_early_is_not_an_error():
+    command = f"{sys.executable} -u -m api_anomaly settings"
+    with subprocess.Popen(
+        command.split(), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None and process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait(60) == 0
+
+
 def test_serve_names_a_setting_that_is_wrong(capsys, monkeypatch):
     monkeypatch.setenv("PORT", "http")
     assert main(["serve"]) == 1

@@ -1,7 +1,7 @@
 """JSON records: a table of the names that servers give to the ten fields.
 
-The first name that holds a value is taken; the contract's own names come first. A dot steps into an
-object; a key that itself holds a dot (Elastic's flat form) is found too. Sources: nginx
+The first name that holds a value is taken; the names of the HTTP contract come first. A dot steps
+into an object; a key that itself holds a dot (Elastic's flat form) is found too. Sources: nginx
 `log_format ... escape=json` as commonly written, the JSON access logs of Caddy and Traefik, the
 Elastic Common Schema, the standard fields of AWS API Gateway.
 """
@@ -85,7 +85,7 @@ def parse(line: str) -> ParsedLog:
 
 
 def parse_record(record: Value) -> ParsedLog:
-    """One decoded JSON object. Its label (`label`, `attack`, ...) is kept apart from the log."""
+    """One decoded JSON object. Its label (`label`, `attack`, ...) is not part of the log."""
     if not isinstance(record, dict):
         raise ParseError("not a JSON object")
     method, target = _method_and_endpoint(record)
