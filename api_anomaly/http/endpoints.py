@@ -1,7 +1,8 @@
 """The endpoints of the API as one table.
 
-Dispatch, authorization, audit log, the OpenAPI document and the table in docs/api.md come from it:
-a new endpoint is a handler and a row. ``python -m api_anomaly.http.endpoints`` prints the table.
+Dispatch, authorization, audit log, the OpenAPI document and docs/api.md come from it:
+a new endpoint is a handler and a row. ``python -m api_anomaly.http.endpoints`` prints the tables of
+docs/api.md.
 """
 
 import inspect
@@ -44,7 +45,7 @@ from api_anomaly.http.handlers.metrics import metrics
 from api_anomaly.http.handlers.models import load_model
 from api_anomaly.http.handlers.status import status
 from api_anomaly.http.handlers.train import train
-from api_anomaly.http.problems import PROBLEMS
+from api_anomaly.http.problems import PROBLEMS, PROTOCOL_PROBLEMS, example_of
 from api_anomaly.http.state import HttpState
 from api_anomaly.logs.schema import DetectBody, Log, TrainBody
 
@@ -186,5 +187,17 @@ def markdown_table(endpoints: Sequence[Endpoint] = ENDPOINTS) -> str:
     return "\n".join(lines)
 
 
+def errors_markdown_table() -> str:
+    """The errors as a Markdown table, by status."""
+    bodies = [(problem.status, example_of(error)) for error, problem in PROBLEMS.items()]
+    details: dict[tuple[int, str], str] = {}
+    for code, body in [*bodies, *PROTOCOL_PROBLEMS.items()]:
+        detail = body["detail"] if isinstance(body["detail"], str) else body["detail"][0]["msg"]
+        details.setdefault((code, body["code"]), detail)
+    lines = ["| Status | Code | Example of the detail |", "|---|---|---|"]
+    lines += [f"| {code} | `{name}` | `{details[code, name]}` |" for code, name in sorted(details)]
+    return "\n".join(lines)
+
+
 if __name__ == "__main__":
-    print(markdown_table())
+    print(markdown_table(), errors_markdown_table(), sep="\n\n")

@@ -71,11 +71,11 @@ PROBLEMS: dict[type[AnomalyError], Problem] = {
         415, "Only gzip is known as Content-Encoding.", headers=(("accept-encoding", "gzip"),)
     ),
     EncodingBroken: Problem(400, "The body is not gzip, although its header says so."),
+    Invalid: Problem(422, "Input should be a valid integer"),
     IdempotencyKeyReused: Problem(
         422, "This Idempotency-Key came with another body before.", location=_KEY
     ),
     IdempotencyKeyInvalid: Problem(422, "A key has 1 to 255 characters.", location=_KEY),
-    Invalid: Problem(422, "Input should be a valid integer"),
     AnomalyUnknown: Problem(422, "No such anomaly is remembered. Send its log instead."),
     TooFewLogs: Problem(422, "Training needs at least 10 logs.", location=("body", "logs")),
     ModelNotTrained: Problem(400, "Model not trained. Call POST /train first."),

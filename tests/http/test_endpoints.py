@@ -14,10 +14,16 @@ from api_anomaly.http import responses
 from api_anomaly.http.app import create_app
 from api_anomaly.http.auth.scopes import METRICS, SCOPES, allows
 from api_anomaly.http.auth.token_file import main
-from api_anomaly.http.endpoints import ENDPOINTS, Endpoint, markdown_table
+from api_anomaly.http.endpoints import (
+    ENDPOINTS,
+    Endpoint,
+    errors_markdown_table,
+    markdown_table,
+)
 from api_anomaly.http.openapi import error_statuses
 from api_anomaly.http.problems import PROBLEMS, example_of
 from api_anomaly.settings import Settings
+from tests.support.paths import ROOT
 
 #: Codes of errors that only journal and metrics report.
 NO_RESPONSE = ("snapshot_rejected", "token_file_invalid")
@@ -127,11 +133,9 @@ def test_the_documentation_pages_are_served(serve) -> None:
             assert client.get(path).status_code == 200
 
 
-def test_the_markdown_table_has_a_row_for_each_endpoint() -> None:
-    rows = markdown_table().splitlines()[2:]
-    assert len(rows) == len(ENDPOINTS)
-    for row, endpoint in zip(rows, ENDPOINTS, strict=True):
-        assert row.startswith(f"| `{endpoint.method} {endpoint.path}` |")
+@pytest.mark.parametrize("table", [markdown_table(), errors_markdown_table()])
+def test_the_tables_of_the_docs_are_the_generated_ones(table: str) -> None:
+    assert table in (ROOT / "docs" / "api.md").read_text("utf-8")
 
 
 def test_every_response_follows_its_schema(serve, logs) -> None:
