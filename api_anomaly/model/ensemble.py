@@ -51,7 +51,7 @@ class Ensemble:
 
     @classmethod
     def fit(cls, data: TrainingData, options: FitOptions, executor: Executor) -> FittedScorer:
-        """See `Scorer.fit`. About 10 seconds of processor time for 100,000 logs."""
+        """See `Scorer.fit`."""
         seed, split = options.seed, data.split
         train = partial(
             train_classifier,

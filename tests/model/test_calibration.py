@@ -1,4 +1,4 @@
-"""Evidence is rarity, thresholds keep their budget, risk and severity rise with evidence."""
+"""Evidence follows the tail, thresholds keep the budget, risk and severity rise with evidence."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ ROWS = st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=60)
 
 
 def mixed(chance: np.random.Generator, count: int) -> np.ndarray:
-    """Two humps, as of people and machines."""
+    """Two modes, like people and machines."""
     return np.where(
         chance.random(count) < 0.9, chance.normal(0, 1, count), chance.normal(9, 2, count)
     )
@@ -35,7 +35,7 @@ DISTRIBUTIONS = {
 @pytest.mark.parametrize(
     ("logs", "budget", "factor"), [(20_000, 0.01, 1.3), (20_000, 0.001, 2.0), (1_000, 0.001, 5.0)]
 )
-def test_a_threshold_flags_about_the_budget_of_fresh_ordinary_logs(
+def test_a_threshold_flags_about_the_budget_of_new_ordinary_logs(
     name: str, logs: int, budget: float, factor: float
 ) -> None:
     chance, draw = np.random.default_rng(7), DISTRIBUTIONS[name]
@@ -47,9 +47,7 @@ def test_a_threshold_flags_about_the_budget_of_fresh_ordinary_logs(
 
 @pytest.mark.parametrize("logs", [2_000, 50_000])
 @pytest.mark.parametrize("share", [0.001, 0.05, 0.5, 1.0])
-def test_where_many_logs_share_the_highest_value_it_does_not_flag_them(
-    logs: int, share: float
-) -> None:
+def test_the_highest_value_is_not_flagged_where_many_logs_have_it(logs: int, share: float) -> None:
     highest = np.arange(logs) < share * logs
     for ordinary in (np.where(highest, 1.0, 0.0), coarse(np.random.default_rng(1), logs)):
         calibration = Calibration(TailCurve.of(ordinary), 0.001)
@@ -58,9 +56,7 @@ def test_where_many_logs_share_the_highest_value_it_does_not_flag_them(
 
 
 @given(ROWS, st.lists(st.floats(-1e7, 1e7), min_size=2, max_size=30))
-def test_evidence_never_falls_as_values_rise_and_is_never_negative(
-    ordinary: list[float], values: list[float]
-) -> None:
+def test_evidence_is_monotonic_and_not_negative(ordinary: list[float], values: list[float]) -> None:
     curve = TailCurve.of(np.array(ordinary))
     evidence = curve.evidence_of(np.array(sorted(values)))
     assert (np.diff(evidence) >= 0.0).all() and evidence[0] >= 0.0 and np.isfinite(evidence).all()
@@ -74,7 +70,7 @@ def test_evidence_of_a_value_is_minus_the_logarithm_of_its_tail() -> None:
     assert curve.evidence_of(np.array([14.0]))[0] == pytest.approx(14.0, rel=0.1)
 
 
-def test_value_of_and_evidence_of_undo_each_other() -> None:
+def test_value_of_is_the_inverse_of_evidence_of() -> None:
     curve = TailCurve.of(np.random.default_rng(0).normal(0.0, 1.0, 3_000))
     for evidence in np.linspace(0.0, 40.0, 60):
         back = curve.evidence_of(np.array([curve.value_of(float(evidence))]))[0]
@@ -82,7 +78,7 @@ def test_value_of_and_evidence_of_undo_each_other() -> None:
 
 
 @given(ROWS, st.lists(st.floats(0.0, 1.0), min_size=1, max_size=9))
-def test_quantiles_of_what_is_in_order_are_numpys(values: list[float], shares: list[float]) -> None:
+def test_quantiles_of_sorted_values_are_numpys(values: list[float], shares: list[float]) -> None:
     ordered = np.sort(values)
     assert np.array_equal(quantiles(ordered, np.array(shares)), np.quantile(values, shares))
 
@@ -91,7 +87,7 @@ def test_quantiles_of_what_is_in_order_are_numpys(values: list[float], shares: l
     "ordinary",
     [[0.0], [7.0], [0.0] * 9, [1.0, 2.0], [1e300] * 30, [-1e300, 0.0, 1e300], [1.0, 1.0 + 1e-15]],
 )
-def test_strange_samples_still_make_a_ladder(ordinary: list[float]) -> None:
+def test_degenerate_samples_make_a_valid_curve(ordinary: list[float]) -> None:
     calibration = Calibration(TailCurve.of(np.array(ordinary)), 0.001)
     values = np.array([-1e9, 0.0, 0.5, 1.0, 1e9])
     evidence = calibration.curve.evidence_of(values)
@@ -119,7 +115,7 @@ def test_severity_is_how_much_rarer_than_the_budget() -> None:
     assert calibration.severity(values) == words
 
 
-def test_risk_is_the_decades_of_the_tail() -> None:
+def test_risk_is_linear_in_the_decades_of_the_tail() -> None:
     curve = TailCurve.of(np.random.default_rng(0).exponential(1.0, 50_000))
     values = np.array([curve.value_of(float(np.log(10.0) * decades)) for decades in (0, 3, 6, 9)])
     risk = Calibration(curve, 0.001).risk(values)
@@ -135,7 +131,7 @@ def test_one_busy_actor_does_not_set_the_threshold() -> None:
     flooded = Calibration.of(
         np.concatenate([ordinary, flood]), np.concatenate([actors, flooder]), 0.01
     ).threshold()
-    assert np.quantile(np.concatenate([ordinary, flood]), 0.99) == 40.0  # what it would be
+    assert np.quantile(np.concatenate([ordinary, flood]), 0.99) == 40.0  # without the actor's limit
     assert flooded < alone + 1.0
 
 
@@ -151,7 +147,7 @@ def test_the_held_out_logs_are_flagged_at_five_times_the_budget_at_most(
 
 
 def held_out(logs: int = 20_000, users: int = 500) -> tuple[np.ndarray, np.ndarray]:
-    """Evidence against ordinary logs, and whose they are."""
+    """Evidence of ordinary logs, and their actors."""
     chance = np.random.default_rng(4)
     return chance.exponential(1.0, logs), chance.integers(users, size=logs).astype(np.uint64)
 
@@ -174,7 +170,7 @@ def test_a_machine_that_is_a_third_of_the_traffic_is_not_flagged_for_it() -> Non
 
 
 def test_an_actor_counts_for_its_share_of_what_should_lie_beyond_a_point() -> None:
-    """A busy machine's own share of the alerts is in the threshold where the budget is wide."""
+    """With a wide budget, a busy machine's own share of the alerts is in the threshold."""
     evidence, actors = held_out(50_000)
     busy = np.full(60, 6.0), np.full(60, 9_999, np.uint64)
     alone = Calibration.of(evidence, actors, 0.01).threshold()
@@ -183,26 +179,26 @@ def test_an_actor_counts_for_its_share_of_what_should_lie_beyond_a_point() -> No
     assert alone < beside <= tail + 0.05
 
 
-def test_doubted_logs_count_once_for_each_actor_and_buy_no_higher_threshold() -> None:
-    """Many attacks by ten: the threshold stays about where it was without them."""
+def test_excluded_logs_count_once_for_each_actor() -> None:
+    """300 attacks by ten actors: the threshold stays about where it is without them."""
     evidence, actors = held_out()
     alone = Calibration.of(evidence, actors, 0.001).threshold()
     attacks = np.full(300, 20.0), np.arange(300, dtype=np.uint64) % np.uint64(10)
     values, owners = map(np.append, (evidence, actors), attacks)
     excluded_mask = np.arange(len(values)) >= len(evidence)
-    with_doubt = Calibration.of(values, owners, 0.001, excluded=excluded_mask).threshold()
-    assert with_doubt < alone + 1.5
-    assert Calibration.of(values, owners, 0.001).threshold() > with_doubt + 5.0
+    excluding = Calibration.of(values, owners, 0.001, excluded=excluded_mask).threshold()
+    assert excluding < alone + 1.5
+    assert Calibration.of(values, owners, 0.001).threshold() > excluding + 5.0
 
 
 @pytest.mark.parametrize(("excluded", "flagged"), [(0.035, True), (0.05, False)])
-def test_not_even_with_doubts_is_more_flagged_than_forty_times_the_budget(
+def test_at_most_forty_times_the_budget_is_flagged_counting_excluded_logs(
     excluded: float, flagged: bool
 ) -> None:
     evidence, actors = held_out()
     many = round(len(evidence) * excluded / (1.0 - excluded))
-    odd = np.linspace(18.0, 20.0, many), np.full(many, 9_999, np.uint64)
-    values, owners = map(np.append, (evidence, actors), odd)
+    attacks = np.linspace(18.0, 20.0, many), np.full(many, 9_999, np.uint64)
+    values, owners = map(np.append, (evidence, actors), attacks)
     excluded_mask = np.arange(len(values)) >= len(evidence)
     threshold = Calibration.of(values, owners, 0.001, excluded=excluded_mask).threshold()
     assert (values > threshold).mean() <= 0.04
