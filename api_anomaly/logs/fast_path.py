@@ -35,6 +35,12 @@ from api_anomaly.logs.schema import (
     Timestamp,
 )
 
+#: Levels of nesting, less than the 200 that Pydantic's parser accepts.
+_MAX_DEPTH = 150
+#: A bracket that may open a nested value; others are in texts.
+_NESTED = re.compile(rb"[:,\[]\s*(?=[\[{])")
+_LONG_NUMBER = re.compile(rb"[0-9]{16}")
+_SLICE_BYTES = 1 << 16
 #: Logs of a training body that exist as structs at the same time: a struct with its texts takes
 #: about 700 bytes, its columns about 200.
 _CHUNK_LOGS = 4_096
@@ -209,10 +215,10 @@ def _unix_seconds(timestamps: Sequence[datetime | float]) -> list[float]:
 
 
 def _check_skipped(body: bytes, logs: int, max_logs: int) -> None:
-    """Raise ValueError if Pydantic could reject an unknown field, which msgspec skips and checks
-    less: it may be no UTF-8, nested too deeply, or a number with too many digits.
-
-    A number of 4,300 digits, Python's limit, shows 16 digits in a sample of every 256th byte.
+    """Raise ValueError if there are too many logs, or if Pydantic could reject an unknown field.
+    msgspec skips such a field even if it is not UTF-8, is nested deeply or is a number with too
+    many digits. (More than 4,300 digits, Python's limit, include 16 adjacent ones in a sample of
+    every 256th byte.)
     """
     if logs > max_logs:
         raise ValueError("more logs than allowed")
@@ -227,11 +233,3 @@ def _check_skipped(body: bytes, logs: int, max_logs: int) -> None:
             utf8.decode(part.data)
     if brackets - logs > _MAX_DEPTH and sum(1 for _ in _NESTED.finditer(body)) - logs > _MAX_DEPTH:
         raise ValueError("perhaps nested too deeply")
-
-
-#: Levels of nesting, less than the 200 that Pydantic's parser accepts.
-_MAX_DEPTH = 150
-#: A bracket that may open a nested value; others are in texts.
-_NESTED = re.compile(rb"[:,\[]\s*(?=[\[{])")
-_LONG_NUMBER = re.compile(rb"[0-9]{16}")
-_SLICE_BYTES = 1 << 16
