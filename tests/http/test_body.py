@@ -26,7 +26,7 @@ def test_truncated_gzip_is_rejected(body: bytes, data: st.DataObject) -> None:
         decompress(sent[:cut], 100_000)
 
 
-@pytest.mark.parametrize("junk", [b"", b"{}", b"\x1f\x8b", gzip.compress(b"x") + b"junk"])
+@pytest.mark.parametrize("junk", [b"", b"{}", b"\x1f\x8b", gzip.compress(b"x", mtime=0) + b"junk"])
 def test_what_is_not_gzip_is_rejected(junk: bytes) -> None:
     with pytest.raises(EncodingBroken):
         decompress(junk, 1_000)

@@ -1,8 +1,8 @@
 """The recipes of CONTRIBUTING.md as edits, and a scratch copy of the project to apply them to.
 
 A recipe is a section with fenced blocks. The first line of a block names the file: `# file: PATH`
-in a block of the file's language makes a new file of the rest; `file: PATH` in a `diff` block
-inserts its `+` lines where its other lines stand, which must be in the file exactly once.
+in a block of the file's language makes a new file of the rest; `file: PATH` in a `diff` block adds
+its `+` lines and removes its `-` lines where its other lines are, exactly once in the file.
 """
 
 import re
@@ -51,7 +51,8 @@ def _edit(language: str, path: str, body: str) -> Edit:
         return Edit(path, "", body)
     lines = body.splitlines(keepends=True)
     before = "".join(line[1:] for line in lines if not line.startswith("+"))
-    return Edit(path, before, "".join(line[1:] for line in lines))
+    after = "".join(line[1:] for line in lines if not line.startswith("-"))
+    return Edit(path, before, after)
 
 
 def scratch_copy(folder: Path) -> Path:
