@@ -64,8 +64,8 @@ class AbuseClassifier(NamedTuple):
             drawn = _draw_own(own, actors, weight, rng)
             attacks = _draw_attacks(synthetic, len(drawn), rng)
             if training_labels is not None:
-                drawn = _replace_first(training_labels.harmless.drawn(len(drawn), rng), drawn)
-                attacks = _replace_first(training_labels.hostile.drawn(len(attacks), rng), attacks)
+                drawn = _replace_first(training_labels.harmless.sample(len(drawn), rng), drawn)
+                attacks = _replace_first(training_labels.hostile.sample(len(attacks), rng), attacks)
             fits.append(partial(_fit, drawn, attacks, seed + i))
         models = executor(fits)
         share = 1.0 / len(models)

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from api_anomaly.kernels import kernel
 from api_anomaly.model.calibration import TailCurve, interpolate
 from api_anomaly.model.classifier import AbuseClassifier
-from api_anomaly.model.classifier_training import excluded_from_threshold, train_classifier
+from api_anomaly.model.classifier_training import train_classifier
+from api_anomaly.model.synthetic.relabel import excluded_from_threshold
 from api_anomaly.model.executor import Executor
 from api_anomaly.model.forest import Forest
 from api_anomaly.model.scorer import FitOptions, FittedScorer, TrainingData, as_dict

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial, reduce
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,11 +14,11 @@ from api_anomaly.features.memory import Memory
 from api_anomaly.logs.columns import Columns
 from api_anomaly.model.bundle import SCORERS, Model, to_score
 from api_anomaly.model.calibration import Calibration
-from api_anomaly.model.classifier_training import synthetic_rows
+from api_anomaly.model.synthetic.generate import generate_rows
 from api_anomaly.model.executor import Executor, serial
 from api_anomaly.model.peer_baseline import PeerBaseline
 from api_anomaly.model.scorer import FitOptions, FittedScorer, Split, TrainingData
-from api_anomaly.model.training_labels import TrainingLabels
+from api_anomaly.model.training_labels import LabelSource, TrainingLabels
 
 MINIMUM_LOGS = 10
 _WARM_UP = 0.2  # share of the training logs that are not scored: they had no past
@@ -55,11 +55,11 @@ def fit(
     columns: Columns,
     options: FitOptions,
     progress: Progress | None = None,
-    labels: NDArray[Any] | None = None,
+    labels: LabelSource | None = None,
     executor: Executor = serial,
 ) -> Fitted:
-    """Train on n logs in any order, and on analysts' `labels` (m,), the last given last. The result
-    does not depend on the `executor`.
+    """Train on n logs in any order, and on analysts' `labels`. The result does not depend on the
+    `executor`.
 
     Raises TooFewLogs under 10. About 13 seconds of processor time for 100,000 logs and 7
     microseconds for each further one; 452 bytes a log for its features and half as much besides.
@@ -73,7 +73,7 @@ def fit(
 
     report("features", 0.0)
     generate = partial(
-        synthetic_rows, columns.between(*split), options.seed, options.memory_entities, executor
+        generate_rows, columns.between(*split), options.seed, options.memory_entities, executor
     )
     (rows, _, keys), synthetic_sets = executor([partial(extract, memory, columns), generate])
     report("baseline", 0.25)
@@ -99,18 +99,18 @@ def _split(logs: int, test_size: float) -> Split:
 
 
 def _training_labels(
-    labels: NDArray[Any] | None,
+    labels: LabelSource | None,
     rows: NDArray[np.float32],
     keys: NDArray[np.uint64],
     time: NDArray[np.float64],
     split: Split,
     baseline: PeerBaseline,
 ) -> TrainingLabels | None:
-    """What `labels` (m,) say of the logs from `split.warm` on."""
-    if labels is None or len(labels) == 0:
+    """What `labels` say of the logs from `split.warm` on."""
+    if labels is None:
         return None
     users = keys[split.warm :, 0].copy()
-    return TrainingLabels.of(labels, rows[split.warm :], users, time[split.warm :], baseline)
+    return labels.training_labels(rows[split.warm :], users, time[split.warm :], baseline)
 
 
 def _calibrate(

@@ -11,6 +11,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from api_anomaly.feedback.training_labels import LabelRecords
 from api_anomaly.model.fit import Fitted, TrainingFacts, fit
 from api_anomaly.model.scorer import FitOptions
 from api_anomaly.errors import AnomalyError, StorageFailed, TrainingInProgress
@@ -124,7 +125,7 @@ class TrainingService:
         helpers = self._settings.training_threads - 1
         with ThreadPoolExecutor(max(1, helpers)) as pool:  # starts none that is not needed
             executor = ThreadExecutor(pool, helpers)
-            fitted = fit(history.columns, options, labels=labels, executor=executor)
+            fitted = fit(history.columns, options, labels=LabelRecords(labels), executor=executor)
         quality = quality_of(fitted.facts, history.labels)
         facts = Facts(
             training_samples=fitted.facts.training_samples,

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from api_anomaly.feedback.training_labels import LabelRecords
 from api_anomaly.features.extract import extract
 from api_anomaly.detector import Detector
 from api_anomaly.model.fit import fit
@@ -48,7 +49,7 @@ class Analyst:
             self._labels = labels(data, self._options, max(VERDICTS))
             self._data = data
         given = self._labels[:verdicts]
-        model, memory, _ = fit(data.training, self._options, labels=given)
+        model, memory, _ = fit(data.training, self._options, labels=LabelRecords(given))
         feedback = Feedback.of(model, given) if len(given) else None
         detections = Detector(model, memory, feedback).detect(data.test, threshold=-1.0)
         return detections.scores, model.threshold

@@ -1,59 +1,31 @@
-"""Rehearsed attacks: what abuse would look like in a team's own traffic, on its own endpoints.
+"""Generation of the attackers' logs and of their features."""
 
-An unsupervised forest knows what is rare, not what is hostile: a search engine is rarer than a
-patient password guesser. So training rehearses generic abuses with the team's own endpoints,
-agents, sizes and users, at random paces and lengths, and computes their behaviours by the same
-pass. They are the pseudo-labels of the second stage (see `classifier`); no human label and no
-signature of any attack tool is used. The idea is outlier exposure (Hendrycks et al., ICLR 2019)
-with outliers made from the data at hand.
-
-Each family is one row of `FAMILIES`: a function of `attacks` that plays one attacker.
-"""
-
-from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from api_anomaly.model.synthetic import attacks
+from api_anomaly.features.extract import actor_keys, extract
+from api_anomaly.features.memory import Memory
 from api_anomaly.logs.columns import Columns, Texts, joined
+from api_anomaly.model.classifier import SyntheticRows
+from api_anomaly.model.executor import Executor, serial
+from api_anomaly.model.synthetic.attacks import ATTACKS, Attack
 from api_anomaly.model.synthetic.sampler import Episode, TrafficSampler
 
-AttackGenerator = Callable[[TrafficSampler], Episode]
-_ORDINARY_WRITES = 0.01  # of all logs; where writes are rarer the forest sees any of them
-
-#: Played where users have accounts. On a public site without any, crawlers walk, miss and fetch as
-#: a matter of course: rehearsing that there taught the ranker to fear them.
-_WITH_ACCOUNTS: tuple[AttackGenerator, ...] = (
-    attacks.enumeration,
-    attacks.path_scanning,
-    attacks.privilege_probing,
-    attacks.token_theft,
-    attacks.key_sharing,
-    attacks.scraping,
-    attacks.bulk_exfiltration,
-    attacks.expensive_queries,
-    attacks.off_hours_insider,
-    attacks.fuzzing,
-    attacks.account_takeover,
-    attacks.lone_probe,
-    attacks.distributed_stuffing,
-)
-#: Played where there is something to guess at: writes are an ordinary part of the traffic.
-_WITH_WRITES: tuple[AttackGenerator, ...] = (
-    attacks.credential_cracking,
-    attacks.credential_stuffing,
-)
-#: Every family of abuse.
-FAMILIES: tuple[AttackGenerator, ...] = (*_WITH_WRITES, *_WITH_ACCOUNTS)
+#: Own logs, the latest ones, that attacks are generated from.
+SAMPLED_LOGS = 100_000
+_SETS = 3  # each with other attackers; their mean is steadier than one
+_MIN_OWN_LOGS, _MIN_ATTACK_LOGS, _MAX_ATTACK_LOGS = 100, 2_000, 12_000
+_ORDINARY_WRITES = 0.01  # share of own logs that are writes, above which writes are ordinary
 
 
 class SyntheticAttacks(NamedTuple):
-    """The attackers' m logs in time order; each one's family (place in FAMILIES) and attacker.
+    """The m logs of attackers in time order; each one's kind (index into ATTACKS) and attacker.
 
-    Attackers do nothing ordinary in between: rehearsing cover taught the ranker to fear the
-    ordinary, on every data set that was tried.
+    Attackers send no ordinary requests in between: with these, the classifier flagged ordinary
+    traffic on every data set.
     """
 
     columns: Columns
@@ -61,66 +33,96 @@ class SyntheticAttacks(NamedTuple):
     attacker: NDArray[np.int64]
 
 
-def generate(
-    columns: Columns, users: NDArray[np.uint64], logs: int, seed: int
-) -> SyntheticAttacks | None:
-    """About `logs` logs of attackers among n `columns` in time order, whose users are `users` (n,).
+def generate_rows(
+    history: Columns, seed: int, memory_entities: int, executor: Executor = serial
+) -> list[SyntheticRows] | None:
+    """Features of attacks on n own logs in time order: three sets with other attackers each.
 
-    None where no family has a stage: a site without accounts that is only read.
+    None if the history has too few logs, or neither accounts nor ordinary writes. About 2 seconds
+    for 100,000 logs; only the latest 100,000 are read.
+    """
+    if len(history) < _MIN_OWN_LOGS:
+        return None
+    latest = history.between(max(0, len(history) - SAMPLED_LOGS), len(history))
+    size = min(_MAX_ATTACK_LOGS, max(_MIN_ATTACK_LOGS, len(latest) // 10))
+    actors = actor_keys(latest)
+    sets = executor(
+        [partial(_rows, latest, actors, size, seed + i, memory_entities) for i in range(_SETS)]
+    )
+    return None if None in sets else sets
+
+
+def _rows(
+    latest: Columns, actors: NDArray[np.uint64], size: int, seed: int, memory_entities: int
+) -> SyntheticRows | None:
+    attacks = generate(latest, actors, size, seed)
+    if attacks is None:
+        return None
+    both, attack_rows = merge(latest, attacks)
+    rows = extract(Memory.empty(memory_entities), both).rows[attack_rows]
+    return SyntheticRows(rows, attacks.family, attacks.attacker)
+
+
+def generate(
+    columns: Columns, users: NDArray[np.uint64], size: int, seed: int
+) -> SyntheticAttacks | None:
+    """About `size` logs of attackers, from n own logs in time order, whose users are `users` (n,).
+
+    None if no attack is possible: no accounts and hardly any writes. Deterministic by `seed`.
     """
     sampler = TrafficSampler(columns, users, np.random.default_rng(seed))
-    with_writes = _WITH_WRITES if len(sampler.writes) > _ORDINARY_WRITES * len(columns) else ()
-    generators = (*with_writes, *(_WITH_ACCOUNTS if len(sampler.accounts) else ()))
-    if not generators:
+    writes = len(sampler.writes) > _ORDINARY_WRITES * len(columns)
+    possible = [
+        (family, attack)
+        for family, attack in enumerate(ATTACKS)
+        if (writes or not attack.needs_writes)
+        and (len(sampler.accounts) or not attack.needs_accounts)
+    ]
+    if not possible:
         return None
     episodes: list[Columns] = []
     families: list[int] = []
-    for generator in generators:
-        for episode in _generated(sampler, generator, max(1, logs // len(generators))):
-            episodes.append(episode)
-            families.append(FAMILIES.index(generator))
+    for family, attack in possible:
+        generated = _generate_family(sampler, attack, max(1, size // len(possible)))
+        episodes += generated
+        families += [family] * len(generated)
     sizes = [len(episode) for episode in episodes]
-    whole, attackers = joined(episodes), np.arange(len(sizes))
-    order = whole.in_time_order()
+    logs, attackers = joined(episodes), np.arange(len(sizes))
+    order = logs.in_time_order()
     return SyntheticAttacks(
-        whole.take(order), np.repeat(families, sizes)[order], np.repeat(attackers, sizes)[order]
+        logs.take(order), np.repeat(families, sizes)[order], np.repeat(attackers, sizes)[order]
     )
 
 
-def _generated(sampler: TrafficSampler, generator: AttackGenerator, logs: int) -> list[Columns]:
-    """Attackers of one family until they have sent `logs` logs."""
+def merge(own: Columns, attacks: SyntheticAttacks) -> tuple[Columns, NDArray[np.int64]]:
+    """Own and attackers' logs in time order, and the rows (m,) among them of the attackers'."""
+    both = joined([own, attacks.columns])
+    order = both.in_time_order()
+    return both.take(order), np.flatnonzero(order >= len(own))
+
+
+def _generate_family(sampler: TrafficSampler, attack: Attack, size: int) -> list[Columns]:
+    """Attackers of one kind until they have sent `size` logs."""
     episodes: list[Columns] = []
-    while sum(map(len, episodes)) < logs:
-        episodes.append(_logs(sampler, generator(sampler)))
+    while sum(map(len, episodes)) < size:
+        episodes.append(_to_columns(sampler.columns, attack.generate(sampler)))
     return episodes
 
 
-def _logs(sampler: TrafficSampler, episode: Episode) -> Columns:
-    """An episode as columns: the borrowed rows with what differs."""
-    base, size = sampler.columns.take(episode.rows), len(episode.rows)
-    users = episode.users or [episode.user] * size
-    agent = (
-        base.agent
-        if episode.agent < 0
-        else sampler.columns.agent.take(np.full(size, episode.agent))
-    )
-    method = base.method if episode.method is None else np.full(size, episode.method, np.uint8)
+def _to_columns(own: Columns, episode: Episode) -> Columns:
+    copied, size = own.take(episode.rows), len(episode.rows)
+    same_agent = np.full(size, episode.agent)
     return Columns(
         time=episode.time,
-        user=Texts.of(users),
-        endpoint=base.endpoint if episode.endpoint is None else Texts.of(episode.endpoint),
-        agent=agent,
-        method=method,
-        status=base.status if episode.status is None else episode.status,
-        response_time=base.response_time * episode.time_factor,
-        request_size=base.request_size,
-        response_size=base.response_size * episode.size_factor,
+        user=Texts.of(episode.users or [episode.user] * size),
+        endpoint=copied.endpoint if episode.endpoint is None else Texts.of(episode.endpoint),
+        agent=copied.agent if episode.agent < 0 else own.agent.take(same_agent),
+        method=(
+            copied.method if episode.method is None else np.full(size, episode.method, np.uint8)
+        ),
+        status=copied.status if episode.status is None else episode.status,
+        response_time=copied.response_time * episode.time_factor,
+        request_size=copied.request_size,
+        response_size=copied.response_size * episode.size_factor,
         address=episode.address,
     )
-
-
-def merged(own: Columns, synthetic_rows: SyntheticAttacks) -> tuple[Columns, NDArray[np.int64]]:
-    """Both in time order, and the rows (m,) of the merged logs that are the attackers'."""
-    both = joined([own, synthetic_rows.columns])
-    order = both.in_time_order()
-    return both.take(order), np.flatnonzero(order >= len(own))

@@ -8,16 +8,22 @@ import pytest
 from api_anomaly.features.extract import actor_keys, extract
 from api_anomaly.features.table import NAMES
 from api_anomaly.model.fit import Fitted, fit
+from api_anomaly.model.ensemble import Ensemble
 from api_anomaly.model.scorer import FitOptions
 from api_anomaly.feedback.rescoring import Feedback
-from api_anomaly.model.training_labels import TrainingLabels, Side
+from api_anomaly.feedback.training_labels import LabelRecords
+from api_anomaly.model.training_labels import TrainingLabels
 from api_anomaly.feedback.labels import LABEL, labels_of
 from api_anomaly.model.bundle import Model
-from api_anomaly.model.ensemble import Ensemble
 from api_anomaly.model.peer_baseline import PeerBaseline
 from tests.support.streams import columns, traffic
 
 DAY, WIDTH, OPTIONS = 86_400.0, len(NAMES), FitOptions(trees=20, memory_entities=2_000)
+
+
+def training_labels_of(labels: Any, rows: Any, actors: Any, time: Any, baseline: Any) -> Any:
+    """The training labels of label records on a history."""
+    return LabelRecords(labels).training_labels(rows, actors, time, baseline)
 
 
 def label(row: Any, user: int, time: float = 0.0, hostile: bool = False) -> Any:
@@ -36,38 +42,38 @@ def ordinary(n: int = 3_000, users: int = 10) -> tuple[Any, Any, Any, PeerBaseli
     return rows, actors, np.sort(rng.uniform(0.0, 10 * DAY, n)), PeerBaseline.of(rows)
 
 
-def test_a_verdict_speaks_of_the_users_like_logs_within_a_day() -> None:
+def test_verdict_covers_similar_logs_of_the_user_within_a_day() -> None:
     rows, actors, time, peer_baseline = ordinary()
     verdict = label(rows[1_500], int(actors[1_500]), time[1_500], hostile=True)
-    training_labels = TrainingLabels.of(verdict, rows, actors, time, peer_baseline)
-    assert training_labels.guilty[1_500] and not training_labels.cleared.any()
-    assert set(actors[training_labels.guilty]) == {actors[1_500]}
-    assert np.abs(time[training_labels.guilty] - time[1_500]).max() <= DAY
+    training_labels = training_labels_of(verdict, rows, actors, time, peer_baseline)
+    assert training_labels.hostile_logs[1_500] and not training_labels.harmless_logs.any()
+    assert set(actors[training_labels.hostile_logs]) == {actors[1_500]}
+    assert np.abs(time[training_labels.hostile_logs] - time[1_500]).max() <= DAY
     far = rows.copy()
     far[np.flatnonzero(actors == actors[1_500])] += 50.0
     far[1_500] = rows[1_500]
-    assert TrainingLabels.of(verdict, far, actors, time, peer_baseline).guilty.sum() == 1
+    assert training_labels_of(verdict, far, actors, time, peer_baseline).hostile_logs.sum() == 1
 
 
-def test_the_last_user_of_all_is_found_too() -> None:
+def test_user_with_the_largest_key_is_found() -> None:
     rows, actors, time, peer_baseline = ordinary()
     last = 2**64 - 1
     actors[:] = np.uint64(last)
-    training_labels = TrainingLabels.of(
+    training_labels = training_labels_of(
         label(rows[7], last, time[7]), rows, actors, time, peer_baseline
     )
-    assert training_labels.cleared[7]
+    assert training_labels.harmless_logs[7]
 
 
-def test_a_log_judged_both_ways_by_verdicts_on_its_like_is_no_own_traffic() -> None:
+def test_log_near_verdicts_of_both_kinds_counts_as_an_attack() -> None:
     rows, actors, time, peer_baseline = ordinary()
     user = int(actors[10])
     both = [label(rows[10], user, time[10]), label(rows[10] + 1e-3, user, time[10], hostile=True)]
-    training_labels = TrainingLabels.of(np.concatenate(both), rows, actors, time, peer_baseline)
-    assert training_labels.guilty[10] and not training_labels.cleared[10]
+    training_labels = training_labels_of(np.concatenate(both), rows, actors, time, peer_baseline)
+    assert training_labels.hostile_logs[10] and not training_labels.harmless_logs[10]
 
 
-def unlike(n: int) -> Any:
+def dissimilar(n: int) -> Any:
     """Behaviours of which no two are alike."""
     return np.random.default_rng(6).normal(3.0, 30.0, (n, WIDTH)).astype(np.float32)
 
@@ -75,8 +81,8 @@ def unlike(n: int) -> Any:
 STRANGER = 1_000  # users from here on have no log in the history of `ordinary`
 
 
-def learnt_of(verdicts: list[Any]) -> TrainingLabels:
-    return TrainingLabels.of(np.concatenate(verdicts), *ordinary())
+def from_verdicts(verdicts: list[Any]) -> TrainingLabels:
+    return training_labels_of(np.concatenate(verdicts), *ordinary())
 
 
 def confirmed(row: Any, user: int) -> Any:
@@ -84,93 +90,97 @@ def confirmed(row: Any, user: int) -> Any:
 
 
 @pytest.mark.parametrize("hostile", [False, True])
-def test_a_user_has_one_voice_however_often_it_was_judged_and_however_much_it_sent(
+def test_user_has_one_weight_however_many_verdicts_and_logs(
     hostile: bool,
 ) -> None:
     rows, actors, time, peer_baseline = ordinary()
-    once = [label(unlike(1)[0] + 0.01 * i, 77, hostile=hostile) for i in range(10)]
+    once = [label(dissimilar(1)[0] + 0.01 * i, 77, hostile=hostile) for i in range(10)]
     often = [label(rows[i], int(actors[i]), time[i], hostile) for i in np.flatnonzero(actors == 3)]
-    training_labels = TrainingLabels.of(
+    training_labels = training_labels_of(
         np.concatenate(once + often), rows, actors, time, peer_baseline
     )
     side = training_labels.hostile if hostile else training_labels.harmless
     assert len(often) > 200
-    assert side.chance[:10].sum() == pytest.approx(0.5)
+    assert side.probability[:10].sum() == pytest.approx(0.5)
     assert training_labels.hostile.share == pytest.approx(0.02 if hostile else 0.0)
 
 
-def test_users_judged_for_the_same_share_a_voice() -> None:
-    row, executor = ordinary()[0][0], unlike(5)
+def test_users_judged_for_the_same_thing_share_one_weight() -> None:
+    row, other_rows = ordinary()[0][0], dissimilar(5)
     campaign = [confirmed(row + 1e-3 * i, i % 30) for i in range(300)]
-    assert learnt_of(campaign).hostile.share == pytest.approx(0.01)
-    others = [confirmed(executor[i] + 0.01 * j, 50 + i) for i in range(5) for j in range(10)]
-    assert learnt_of(campaign + others).hostile.share == pytest.approx(0.06)
-    mixed = learnt_of(campaign + others[:10]).hostile
+    assert from_verdicts(campaign).hostile.share == pytest.approx(0.01)
+    others = [confirmed(other_rows[i] + 0.01 * j, 50 + i) for i in range(5) for j in range(10)]
+    assert from_verdicts(campaign + others).hostile.share == pytest.approx(0.06)
+    mixed = from_verdicts(campaign + others[:10]).hostile
     assert mixed.share == pytest.approx(0.02)
-    assert mixed.chance[-10:].sum() == pytest.approx(0.5)
+    assert mixed.probability[-10:].sum() == pytest.approx(0.5)
 
 
-def test_hundreds_of_users_judged_for_the_same_share_a_voice_too() -> None:
+def test_hundreds_of_users_judged_for_the_same_thing_share_one_weight() -> None:
     row = ordinary()[0][0]
     campaign = [confirmed(row + 1e-4 * i, i // 10) for i in range(12_000)]
-    assert learnt_of(campaign).hostile.share == pytest.approx(0.01, rel=0.01)
+    assert from_verdicts(campaign).hostile.share == pytest.approx(0.01, rel=0.01)
 
 
-def test_hundreds_of_users_judged_for_different_things_have_a_voice_each() -> None:
-    side = learnt_of([confirmed(row, i) for i, row in enumerate(unlike(1_100))]).hostile
-    assert side.chance == pytest.approx(np.full(1_100, 1.0 / 1_100))
+def test_users_judged_for_different_things_have_a_weight_each() -> None:
+    side = from_verdicts([confirmed(row, i) for i, row in enumerate(dissimilar(1_100))]).hostile
+    assert side.probability == pytest.approx(np.full(1_100, 1.0 / 1_100))
 
 
-def test_one_common_log_does_not_take_the_voices_of_users_judged_for_others_too() -> None:
-    rows = unlike(151)
+def test_one_common_log_does_not_reduce_the_weights_of_users_judged_for_others() -> None:
+    rows = dissimilar(151)
     verdicts = [confirmed(rows[i], i // 15) for i in range(150)]
     common = [confirmed(rows[150], user) for user in range(10)]
-    side = learnt_of(verdicts + common).hostile
+    side = from_verdicts(verdicts + common).hostile
     assert side.share == pytest.approx(0.1 * (15 + 0.1) / 16)
 
 
-def test_a_user_of_few_logs_has_a_part_of_a_voice() -> None:
-    one, three = unlike(2)
+def test_user_of_few_logs_has_part_of_a_weight() -> None:
+    one, three = dissimilar(2)
     few = [confirmed(one, 1), *(confirmed(three + 0.01 * i, 2) for i in range(3))]
-    side = learnt_of(few).hostile
+    side = from_verdicts(few).hostile
     assert side.share == pytest.approx(0.01 * (0.1 + 0.3))
-    assert side.chance == pytest.approx([0.25, 0.25, 0.25, 0.25])
+    assert side.probability == pytest.approx([0.25, 0.25, 0.25, 0.25])
 
 
 def test_all_verdicts_of_a_side_have_a_bounded_share() -> None:
-    rows = enumerate(unlike(800))
-    training_labels = learnt_of([label(row, STRANGER + i, hostile=i % 2 == 0) for i, row in rows])
+    rows = enumerate(dissimilar(800))
+    training_labels = from_verdicts(
+        [label(row, STRANGER + i, hostile=i % 2 == 0) for i, row in rows]
+    )
     assert (training_labels.hostile.share, training_labels.harmless.share) == (0.1, 0.04)
-    assert len(training_labels.harmless.drawn(1_000, np.random.default_rng(0))) == 40
+    assert len(training_labels.harmless.sample(1_000, np.random.default_rng(0))) == 40
 
 
 @pytest.mark.parametrize("attacks", [0, 1, 20])
-def test_the_harmless_have_no_more_of_a_side_than_the_confirmed_attacks(attacks: int) -> None:
-    rows = enumerate(unlike(220))
-    training_labels = learnt_of([label(row, STRANGER + i, hostile=i < attacks) for i, row in rows])
+def test_harmless_rows_have_at_most_the_share_of_confirmed_attacks(attacks: int) -> None:
+    rows = enumerate(dissimilar(220))
+    training_labels = from_verdicts(
+        [label(row, STRANGER + i, hostile=i < attacks) for i, row in rows]
+    )
     assert (
         training_labels.harmless.share
         == training_labels.hostile.share
         == pytest.approx(attacks * 0.001)
     )
-    assert bool(len(training_labels.harmless.drawn(1_000, np.random.default_rng(0)))) == bool(
+    assert bool(len(training_labels.harmless.sample(1_000, np.random.default_rng(0)))) == bool(
         attacks
     )
 
 
-def test_even_one_voice_on_a_small_stage_is_heard() -> None:
+def test_one_weight_adds_a_row_even_to_a_small_side() -> None:
     rows, actors, time, peer_baseline = ordinary(60)
-    training_labels = TrainingLabels.of(
+    training_labels = training_labels_of(
         label(rows[0], 77, hostile=True), rows, actors, time, peer_baseline
     )
-    assert len(training_labels.hostile.drawn(50, np.random.default_rng(0))) == 1
+    assert len(training_labels.hostile.sample(50, np.random.default_rng(0))) == 1
 
 
 def test_of_a_user_judged_often_the_last_verdicts_speak() -> None:
     rows, actors, time, peer_baseline = ordinary()
     old = [label(rows[i] + 9.0, 77) for i in range(30)]
     new = [label(rows[i], 77) for i in range(20)]
-    training_labels = TrainingLabels.of(
+    training_labels = training_labels_of(
         np.concatenate(old + new), rows, actors, time, peer_baseline
     )
     assert {row.tobytes() for row in training_labels.harmless.rows} == {
@@ -182,18 +192,17 @@ def test_a_key_of_all_the_traffic_is_looked_at_here_and_there() -> None:
     rows, actors, time, peer_baseline = ordinary(20_000)
     actors[:], time = 5, np.sort(time / 20.0)
     rows[:] = rows[0]
-    training_labels = TrainingLabels.of(
+    training_labels = training_labels_of(
         label(rows[0], 5, time[10_000]), rows, actors, time, peer_baseline
     )
-    assert 4_000 <= training_labels.cleared.sum() <= 5_000
+    assert 4_000 <= training_labels.harmless_logs.sum() <= 5_000
 
 
-def test_a_side_without_verdicts_draws_nothing() -> None:
-    rows, actors, time, peer_baseline = ordinary()
-    training_labels = TrainingLabels.of(np.zeros(0, LABEL), rows, actors, time, peer_baseline)
-    assert training_labels.hostile.share == 0.0 and not training_labels.guilty.any()
-    assert len(training_labels.hostile.drawn(500, np.random.default_rng(0))) == 0
-    assert isinstance(training_labels.harmless, Side)
+def test_side_without_verdicts_samples_nothing() -> None:
+    found = from_verdicts([label(dissimilar(1)[0], STRANGER, hostile=False)])
+    assert found.hostile.share == 0.0 and not found.hostile_logs.any()
+    assert len(found.hostile.sample(500, np.random.default_rng(0))) == 0
+    assert training_labels_of(np.zeros(0, LABEL), *ordinary()) is None
 
 
 # --- in a training ------------------------------------------------------------------------------
@@ -226,7 +235,7 @@ def log_odds(model: Model, row: Any) -> float:
 
 def test_a_training_moves_a_confirmed_attack_up(team: Fitted, logs: list[dict[str, Any]]) -> None:
     verdict, row = judged(team, logs, hostile=True)
-    taught = fit(columns(logs), OPTIONS, labels=verdict).model
+    taught = fit(columns(logs), OPTIONS, labels=LabelRecords(verdict)).model
     assert log_odds(taught, row) > log_odds(team.model, row)
 
 
@@ -234,17 +243,19 @@ def test_a_training_moves_a_false_positive_down_beside_confirmed_attacks(
     team: Fitted, logs: list[dict[str, Any]]
 ) -> None:
     _, row = judged(team, logs, hostile=False)
-    attacks = [confirmed(one, i % 4) for i, one in enumerate(unlike(40))]
+    attacks = [confirmed(one, i % 4) for i, one in enumerate(dissimilar(40))]
     harmless = [label(row + 1e-3 * i, STRANGER + 9) for i in range(10)]
-    before = fit(columns(logs), OPTIONS, labels=np.concatenate(attacks)).model
-    after = fit(columns(logs), OPTIONS, labels=np.concatenate([*attacks, *harmless])).model
+    before = fit(columns(logs), OPTIONS, labels=LabelRecords(np.concatenate(attacks))).model
+    after = fit(
+        columns(logs), OPTIONS, labels=LabelRecords(np.concatenate([*attacks, *harmless]))
+    ).model
     assert log_odds(after, row) < log_odds(before, row) - 0.5
 
 
 def test_without_verdicts_a_training_is_the_same_as_ever(
     team: Fitted, logs: list[dict[str, Any]]
 ) -> None:
-    again = fit(columns(logs), OPTIONS, labels=np.zeros(0, LABEL)).model
+    again = fit(columns(logs), OPTIONS, labels=LabelRecords(np.zeros(0, LABEL))).model
     rows = np.random.default_rng(0).normal(2.0, 2.0, (50, WIDTH)).astype(np.float32)
     assert np.array_equal(again.evidence(rows), team.model.evidence(rows))
     assert again.labels_until == -np.inf
@@ -256,11 +267,11 @@ def votes(model: Model, labels: Any) -> list[float]:
     return [float(one["given"]) for one in labels if (one["row"] == rows).all(axis=1).any()]
 
 
-def test_a_true_positive_that_was_learnt_votes_no_more_and_a_later_one_does(
+def test_true_positive_used_in_training_rescoring_ends_and_later_one_counts(
     team: Fitted, logs: list[dict[str, Any]]
 ) -> None:
     verdict, row = judged(team, logs, hostile=True)
-    taught = fit(columns(logs), OPTIONS, labels=verdict).model
+    taught = fit(columns(logs), OPTIONS, labels=LabelRecords(verdict)).model
     assert taught.labels_until == 1.0
     assert votes(taught, verdict) == []
     later = label(row + 0.1, 5, hostile=True)
@@ -269,11 +280,11 @@ def test_a_true_positive_that_was_learnt_votes_no_more_and_a_later_one_does(
     assert votes(taught, both) == [2.0] and len(Feedback.of(taught, both).own.rows) == 2
 
 
-def test_a_false_positive_that_was_learnt_still_votes(
+def test_false_positive_used_in_training_still_rescores(
     team: Fitted, logs: list[dict[str, Any]]
 ) -> None:
     verdict, row = judged(team, logs, hostile=False)
-    taught = fit(columns(logs), OPTIONS, labels=verdict).model
+    taught = fit(columns(logs), OPTIONS, labels=LabelRecords(verdict)).model
     assert votes(taught, verdict) == [1.0]
     adjusted = Feedback.of(taught, verdict).adjusted(
         np.array([9.0]), row[None], np.array([99], "u8")
@@ -281,14 +292,14 @@ def test_a_false_positive_that_was_learnt_still_votes(
     assert adjusted[0] < 9.0
 
 
-def test_a_false_positive_falls_silent_beside_a_true_positive_that_was_learnt(
+def test_false_positive_near_a_trained_true_positive_stops_rescoring(
     team: Fitted, logs: list[dict[str, Any]]
 ) -> None:
     """Else the training would side with the one, and the votes with the other."""
     attack, row = judged(team, logs, hostile=True)
-    near, far = label(row + 1e-3, 5), label(unlike(1)[0], int(attack["user"][0]))
+    near, far = label(row + 1e-3, 5), label(dissimilar(1)[0], int(attack["user"][0]))
     verdicts = np.concatenate([near, far, attack])
-    taught = fit(columns(logs), OPTIONS, labels=verdicts).model
+    taught = fit(columns(logs), OPTIONS, labels=LabelRecords(verdicts)).model
     adjusted = Feedback.of(taught, verdicts).votes
     assert np.array_equal(adjusted.columns.T, far["row"])
     assert adjusted.weight_of_user.tolist() == [0.5]  # the other half is the true positive's
@@ -302,4 +313,7 @@ def test_a_team_whose_every_log_was_judged_an_attack_can_still_train() -> None:
     verdicts = [
         label(seen.rows[i], user, float(history.time[i]), hostile=True) for i in range(0, 300, 15)
     ]
-    assert fit(history, OPTIONS, labels=np.concatenate(verdicts)).model.labels_until <= 1.0
+    assert (
+        fit(history, OPTIONS, labels=LabelRecords(np.concatenate(verdicts))).model.labels_until
+        <= 1.0
+    )
