@@ -15,7 +15,7 @@ PROOFS = {
     "Add a log format": "from api_anomaly.logs.formats.registry import FORMATS, detect_format;"
     " assert detect_format([FORMATS['acme'].example]).name == 'acme'",
     "Add an attack": "from api_anomaly.model.synthetic.attacks import ATTACKS;"
-    " assert 'page_hoarding' in {attack.name for attack in ATTACKS}",
+    " assert 'denial_of_inventory' in {attack.name for attack in ATTACKS}",
     "Add an endpoint": "from api_anomaly.http.endpoints import ENDPOINTS;"
     " assert '/about' in {row.path for row in ENDPOINTS}",
     "Add a setting": "from api_anomaly.settings import Settings;"
@@ -26,6 +26,7 @@ PROOFS = {
 TESTS = (
     *("tests/features/test_against_reference.py", "tests/features/test_table.py"),
     *("tests/logs/formats", "tests/http/test_endpoints.py", "tests/model/synthetic"),
+    "tests/test_settings.py",
 )
 
 
