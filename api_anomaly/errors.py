@@ -7,6 +7,9 @@ token, a user, an address or a part of a request's body.
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
+#: Faults of one body that an error lists.
+MAX_LISTED_FAULTS = 100
+
 
 class AnomalyError(Exception):
     """Base of all named errors. Clients and dashboards may rely on `code`."""
@@ -140,9 +143,18 @@ class Invalid(AnomalyError):
 
 
 class AnomalyUnknown(Invalid):
-    """Feedback on an anomaly that was never returned or is no longer remembered."""
+    """Feedback on an anomaly that was never returned or is no longer remembered. `items` name the
+    positions, not the ids: those are the client's."""
 
     code = "anomaly_unknown"
+
+    def __init__(self, positions: Sequence[int]) -> None:
+        message = "No such anomaly is remembered. Send its log instead."
+        listed = [
+            {"type": self.code, "loc": ["body", "items", i, "anomaly_id"], "msg": message}
+            for i in positions[:MAX_LISTED_FAULTS]
+        ]
+        super().__init__(listed, max(0, len(positions) - MAX_LISTED_FAULTS))
 
 
 class TokenFileInvalid(AnomalyError):

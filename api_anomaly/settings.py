@@ -404,6 +404,11 @@ class Settings(BaseSettings):
                 return settings
         raise SettingsError("\n".join(sentences))
 
+    @property
+    def model_folder(self) -> Path:
+        """Where the service keeps its files."""
+        return self.model_path.absolute().parent
+
     def _conflicts(self) -> Iterator[str]:
         if (self.ssl_certfile is None) != (self.ssl_keyfile is None):
             yield "SSL_CERTFILE and SSL_KEYFILE belong together: set both or none."

@@ -17,7 +17,7 @@ from api_anomaly.model.scorer import FitOptions
 from api_anomaly.http.app import create_app
 from api_anomaly.settings import Settings, variables
 from api_anomaly.storage.keys import SigningKeys
-from api_anomaly.storage.manifest import Facts
+from api_anomaly.storage.manifest import TrainingFacts
 from tests.support.server import TOKEN, calling
 from tests.support.traffic import Log, as_columns, ordinary_logs
 
@@ -56,9 +56,9 @@ def fitted() -> Fitted:
 
 
 @pytest.fixture(scope="session")
-def facts(fitted: Fitted) -> Facts:
+def facts(fitted: Fitted) -> TrainingFacts:
     """What was measured of `fitted`."""
-    return Facts(
+    return TrainingFacts(
         training_samples=300,
         train_anomalies=1,
         test_anomalies=0,

@@ -27,7 +27,7 @@ from api_anomaly.http.problems import FRAMEWORK_CODES, json_response
 from api_anomaly.http.state import HttpState, http_state
 from api_anomaly.runtime.state import AppState, running
 from api_anomaly.settings import SAMPLE_TOKEN, Settings
-from api_anomaly.storage.keys import secret_in
+from api_anomaly.storage.keys import read_or_create_secret
 from api_anomaly.telemetry.journal import Journal
 from api_anomaly.telemetry.metrics import Metrics
 
@@ -125,12 +125,12 @@ def _tokens(settings: Settings, journal: Journal) -> Tokens:
         journal.warning("AUTH_TOKEN is the documents' sample value: anyone may call")
     if settings.tokens_file is not None:
         return Tokens(settings.auth_token, settings.metrics_token, entries_follow=True)
-    file = settings.model_path.absolute().parent / "auth_token"
+    file = settings.model_folder / "auth_token"
     return Tokens(settings.auth_token or _created_token(file), settings.metrics_token)
 
 
 def _created_token(file: Path) -> list[str]:
-    token, created = secret_in(file)
+    token, created = read_or_create_secret(file)
     if created:
         print(
             f"AUTH_TOKEN is unset. A token was made and kept in {file}:\n\n    {token}\n",

@@ -68,7 +68,7 @@ async def _use_service(state: AppState, trainings: int) -> None:
         body = msgspec.json.encode({"logs": create_logs(count)})
         request = state.decoder.decode_detect(body)
         for update_state in (True, False):
-            await state.detection.observe(request.columns, None, update_state)
+            await state.registry.observe(request.columns, None, update_state)
         await state.feedback.give(feedback)
 
 

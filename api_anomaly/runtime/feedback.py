@@ -1,7 +1,7 @@
-"""POST /feedback: verdicts become lessons, lessons are kept, and what they teach is in force.
+"""The use case of POST /feedback: verdicts become labels, and the served model uses them.
 
-In this order: everything is checked, then kept on disk, then in force, then acknowledged. So a
-verdict that was acknowledged is never lost, and of a request either all is taken or nothing.
+In this order: everything is checked, stored on disk, used by the served model, then acknowledged.
+So an acknowledged verdict is never lost, and a request is taken as a whole or not at all.
 """
 
 import time
@@ -12,142 +12,171 @@ import numpy as np
 from numpy.typing import NDArray
 
 from api_anomaly.detector import Detections
-from api_anomaly.runtime.recent_anomalies import RecentAnomalies
-from api_anomaly.logs.decode import MAX_ERRORS
-from api_anomaly.telemetry.journal import Journal
-from api_anomaly.feedback.decode import FeedbackRequest
-from api_anomaly.runtime.label_store import LabelCounts, LabelStore
-from api_anomaly.telemetry.metrics import Metrics
 from api_anomaly.errors import AnomalyUnknown, StorageFailed
-from api_anomaly.runtime.detection import Served, DetectionService
+from api_anomaly.feedback.decode import FeedbackRequest
+from api_anomaly.feedback.labels import LABEL
+from api_anomaly.runtime.label_store import LabelCounts, LabelStore
+from api_anomaly.runtime.registry import ModelRegistry, ServedModel
+from api_anomaly.telemetry.journal import Journal
+from api_anomaly.telemetry.metrics import Metrics
 
-NAMES = {False: "false_positive", True: "true_positive"}
+#: Names of verdicts by whether the log was an attack.
+VERDICT_NAMES = {False: "false_positive", True: "true_positive"}
 
 
 class FeedbackResult(NamedTuple):
-    """What one request changed: n lessons as kept, scores before and after (n,), the verdicts that
-    held before (None: none), when it was given (Unix seconds), and the model that is served."""
+    """What one request of m verdicts changed: the stored labels (m,), scores before and after (m,),
+    the verdicts they replace (None: none), when it took effect (Unix seconds)."""
 
-    served: Served
+    served: ServedModel
     given: float
     labels: NDArray[Any]
-    before: NDArray[np.float64]
-    after: NDArray[np.float64]
-    earlier: list[bool | None]
-    counted: LabelCounts
+    scores_before: NDArray[np.float64]
+    scores_after: NDArray[np.float64]
+    replaced: list[bool | None]
+    counts: LabelCounts
+
+
+class RecentAnomalies:
+    """The anomalies returned last, so that a verdict can refer to one by its id.
+
+    A ring of at most `capacity` labels without a verdict: half a kilobyte each, allocated as it
+    fills. The oldest are overwritten.
+    """
+
+    def __init__(self, capacity: int) -> None:
+        self._labels = np.zeros(capacity, LABEL)
+        self._slots: dict[bytes, int] = {}
+        self._next = 0
+
+    def __len__(self) -> int:
+        """Number of anomalies."""
+        return len(self._slots)
+
+    def add(self, labels: NDArray[Any]) -> None:
+        """Add anomalies (m,). A known one becomes the newest."""
+        capacity = len(self._labels)
+        for label in labels[max(0, len(labels) - capacity) :]:
+            slot = self._next
+            overwritten = bytes(self._labels[slot]["anomaly"])
+            if self._slots.get(overwritten) == slot:
+                del self._slots[overwritten]
+            self._labels[slot] = label
+            self._slots[bytes(label["anomaly"])] = slot
+            self._next = (slot + 1) % capacity
+
+    def all(self) -> NDArray[Any]:
+        """Copies of all, oldest first."""
+        ordered = np.roll(self._labels, -self._next)
+        used: NDArray[Any] = ordered[ordered["anomaly"] != b""]
+        return used
+
+    def find(self, ids: Sequence[str]) -> tuple[NDArray[Any], list[int]]:
+        """The labels of `ids` (m,), and the indices of unknown ids, whose labels are blank."""
+        labels, unknown = np.zeros(len(ids), LABEL), []
+        for i, anomaly_id in enumerate(ids):
+            slot = self._slots.get(anomaly_id.encode("utf-8", "surrogatepass"))
+            if slot is None:
+                unknown.append(i)
+            else:
+                labels[i] = self._labels[slot]
+        return labels, unknown
 
 
 class FeedbackService:
-    """Takes verdicts on what `serving` returned."""
+    """Takes verdicts on what the served model returned."""
 
     def __init__(
         self,
-        book: LabelStore,
+        labels: LabelStore,
         anomalies: RecentAnomalies,
-        serving: DetectionService,
+        registry: ModelRegistry,
         metrics: Metrics,
         journal: Journal,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self.book = book
+        self.labels = labels
         self.anomalies = anomalies
-        self._serving = serving
+        self._registry = registry
         self._metrics = metrics
         self._journal = journal
         self._clock = clock
-        #: Logs that feedback made anomalies, and that it made none, since the start.
+        #: Logs since the start that are anomalies, or are none, because of verdicts.
         self.raised = self.quieted = 0
 
     @property
     def trained_on(self) -> int:
-        """How many verdicts the served model was trained with."""
-        served = self._serving.served
-        return served.manifest.facts.verdicts_learnt if served else 0
+        """Number of verdicts that the served model was trained with."""
+        served = self._registry.served
+        return served.manifest.facts.training_labels if served else 0
 
-    def remember(self, verdicts: Detections) -> None:
-        """Remember the anomalies that are about to be returned, and count what feedback moved."""
-        if verdicts.anomalies:
-            self.anomalies.add(verdicts.labels)
-        if not verdicts.raised and not verdicts.quieted:
-            return
-        self.raised += verdicts.raised
-        self.quieted += verdicts.quieted
-        self._metrics.count("feedback_moved_logs_total", "raised", by=verdicts.raised)
-        self._metrics.count("feedback_moved_logs_total", "quieted", by=verdicts.quieted)
+    def record(self, detections: Detections) -> None:
+        """Remember the anomalies that are about to be returned, and count what feedback changed."""
+        if detections.anomalies:
+            self.anomalies.add(detections.labels)
+        self.raised += detections.raised
+        self.quieted += detections.quieted
+        if detections.raised or detections.quieted:
+            self._metrics.count("feedback_moved_logs_total", "raised", by=detections.raised)
+            self._metrics.count("feedback_moved_logs_total", "quieted", by=detections.quieted)
 
-    async def refresh(self) -> None:
-        """Let go of lessons that have expired since they were last looked through."""
-        if self.book.stale:
-            async with self.book.lock:
-                await self._in_force()
+    async def drop_expired(self) -> None:
+        """Rebuild the feedback of the served model if a label has expired since it was built."""
+        if self.labels.has_expired:
+            async with self.labels.lock:
+                await self._apply_labels()
 
-    async def _kept(self, labels: NDArray[Any]) -> None:
-        try:
-            await self.book.add(labels)
-        except StorageFailed:
-            self._metrics.count("storage_failures_total", "verdicts")
-            raise
-
-    async def give(self, judged: FeedbackRequest) -> FeedbackResult:
+    async def give(self, request: FeedbackRequest) -> FeedbackResult:
         """Take the verdicts of one request.
 
         Raises ModelNotTrained, AnomalyUnknown and StorageFailed; then nothing was taken.
         """
-        served = self._serving.model()
-        labels = await self._labels(judged)
-        async with self.book.lock:
-            before = await self._serving.scores(labels)
-            earlier = self.book.verdicts_on(labels["anomaly"])
+        served = self._registry.require()
+        labels = await self._labels_of(request)
+        async with self.labels.lock:
+            before = await self._registry.score_labels(labels)
+            replaced = self.labels.verdicts_on(labels["anomaly"])
             given = self._clock()
-            labels["hostile"], labels["given"] = judged.hostile, given
+            labels["hostile"], labels["given"] = request.hostile, given
             if len(labels):
-                await self._kept(labels)
-            served = await self._in_force() or served
-            after = await self._serving.scores(labels)
-            counted = self.book.counted()
-        self._count(judged.hostile, counted)
-        return FeedbackResult(served, given, labels, before, after, earlier, counted)
-
-    async def _labels(self, judged: FeedbackRequest) -> NDArray[Any]:
-        """The judged logs as lessons: remembered ones by id, others scored as if they came now."""
-        labels, unknown = self.anomalies.find([name or "" for name in judged.ids])
-        unknown = [i for i in unknown if judged.ids[i] is not None]
-        if unknown:
-            raise _unknown(unknown)
-        logs = [i for i, name in enumerate(judged.ids) if name is None]
-        if logs:
-            labels[logs] = await self._serving.labels(judged.columns)
-        return labels
-
-    async def _in_force(self) -> Served | None:
-        """Let the served model hear the lessons. The book's lock is held, so no other model begins
-        to be served meanwhile."""
-        served = self._serving.served
-        if served is not None:
-            served.detector.feedback = await self.book.feedback_for(served.detector.model)
-        self.measure()
-        return served
+                await self._store(labels)
+            served = await self._apply_labels() or served
+            after = await self._registry.score_labels(labels)
+            counts = self.labels.counts()
+        for hostile, name in VERDICT_NAMES.items():
+            self._metrics.count("feedback_total", name, by=request.hostile.count(hostile))
+        self._journal.info("feedback taken", verdicts=len(labels), active=counts.active)
+        return FeedbackResult(served, given, labels, before, after, replaced, counts)
 
     def measure(self) -> None:
-        """Bring the metrics of the lessons up to date."""
-        counted = self.book.counted()
-        self._metrics.set("feedback_active", counted.false_positives, NAMES[False])
-        self._metrics.set("feedback_active", counted.true_positives, NAMES[True])
+        """Update the metrics of the labels."""
+        counts = self.labels.counts()
+        self._metrics.set("feedback_active", counts.false_positives, VERDICT_NAMES[False])
+        self._metrics.set("feedback_active", counts.true_positives, VERDICT_NAMES[True])
 
-    def _count(self, hostile: Sequence[bool], counted: LabelCounts) -> None:
-        for verdict, name in NAMES.items():
-            self._metrics.count("feedback_total", name, by=sum(h is verdict for h in hostile))
-        active = counted.false_positives + counted.true_positives
-        self._journal.info("feedback taken", verdicts=len(hostile), active=active)
+    async def _store(self, labels: NDArray[Any]) -> None:
+        try:
+            await self.labels.add(labels)
+        except StorageFailed:
+            self._metrics.count("storage_failures_total", "verdicts")
+            raise
 
+    async def _labels_of(self, request: FeedbackRequest) -> NDArray[Any]:
+        """Labels of the items: remembered anomalies by id, logs scored as if they came now."""
+        labels, unknown = self.anomalies.find([anomaly_id or "" for anomaly_id in request.ids])
+        unknown = [i for i in unknown if request.ids[i] is not None]
+        if unknown:
+            raise AnomalyUnknown(unknown)
+        logs = [i for i, anomaly_id in enumerate(request.ids) if anomaly_id is None]
+        if logs:
+            labels[logs] = await self._registry.make_labels(request.columns)
+        return labels
 
-def _unknown(places: list[int]) -> AnomalyUnknown:
-    """One fault for each unknown id, and none of the ids: they are the client's."""
-    words = "No such anomaly is remembered. Send its log instead."
-    return AnomalyUnknown(
-        [
-            {"type": AnomalyUnknown.code, "loc": ["body", "items", i, "anomaly_id"], "msg": words}
-            for i in places[:MAX_ERRORS]
-        ],
-        max(0, len(places) - MAX_ERRORS),
-    )
+    async def _apply_labels(self) -> ServedModel | None:
+        """Rebuild the feedback of the served model. The caller holds the labels' lock, so no other
+        model is adopted meanwhile."""
+        served = self._registry.served
+        if served is not None:
+            served.detector.feedback = await self.labels.feedback_for(served.detector.model)
+        self.measure()
+        return served

@@ -1,159 +1,170 @@
-"""Idempotency keys: a retry gets the first answer, and nothing is remembered twice."""
+"""Idempotency keys: a retry gets the first response, and nothing is remembered twice.
+
+Responses are kept in memory and stored in the memory snapshot, so that a response is restored
+together with the memory of the logs that it describes.
+"""
 
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from hashlib import sha256
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from api_anomaly.errors import IdempotencyKeyInvalid, IdempotencyKeyReused, StorageFailed
-from api_anomaly.runtime.threads import in_thread, to_the_end
-from api_anomaly.storage.answers import Kept, KeptAnswers
+import numpy as np
+from numpy.typing import NDArray
 
-#: Longest key; the common proposal (draft-ietf-httpapi-idempotency-key-header) sends UUIDs.
-KEY_CHARACTERS = 255
-#: Bytes of answers that are kept in all, whatever the number of keys allows.
-MOST_BYTES = 64 * 1024 * 1024
-_INLINE = 256 * 1024
+from api_anomaly.errors import IdempotencyKeyReused
+from api_anomaly.runtime.threads import in_thread
+
+#: Bytes of all stored responses, whatever the number of keys allows.
+MAX_BYTES = 64 * 1024 * 1024
+#: Bodies up to this size are hashed on the event loop.
+_INLINE_BYTES = 256 * 1024
+_RECORD = np.dtype([("key", "u1", 32), ("digest", "u1", 32), ("expires", "f8"), ("bytes", "u8")])
 
 
-class _Making(NamedTuple):
+class StoredResponse(NamedTuple):
+    """The response to a request. `key` is from `storage_key`, `digest` the SHA-256 of the request's
+    body, `expires` in Unix seconds."""
+
+    key: bytes
     digest: bytes
-    future: "asyncio.Future[bytes]"
+    expires: float
+    body: bytes
+
+
+class _Pending(NamedTuple):
+    digest: bytes
+    future: "asyncio.Future[StoredResponse]"
 
 
 class IdempotencyStore:
-    """Answers by key, at most `keys` of them and for `seconds`; the oldest go first.
+    """Responses by key, at most `max_keys` of them and for `seconds`; the oldest are dropped first.
 
-    Those still being made are not counted: there are no more of them than open requests. What is
-    given is `kept` on the disk first. A disk that fails costs nobody an answer: `failed` is told,
-    and the answer is kept as long as the process.
+    Responses being computed are not counted; open requests bound their number.
     """
 
-    def __init__(
-        self,
-        keys: int,
-        seconds: float,
-        most_bytes: int = MOST_BYTES,
-        kept: KeptAnswers | None = None,
-        failed: Callable[[StorageFailed], None] = lambda _error: None,
-    ) -> None:
-        self._kept = kept
-        self._failed = failed
-        self._keys = keys
+    def __init__(self, max_keys: int, seconds: float, max_bytes: int = MAX_BYTES) -> None:
+        self._max_keys = max_keys
         self._seconds = seconds
-        self._most_bytes = most_bytes
+        self._max_bytes = max_bytes
         self._bytes = 0
-        self._making: dict[bytes, _Making] = {}
-        self._made: OrderedDict[bytes, Kept] = OrderedDict()
+        self._pending: dict[bytes, _Pending] = {}
+        self._stored: OrderedDict[bytes, StoredResponse] = OrderedDict()
 
     def __len__(self) -> int:
-        """How many answers are kept."""
-        return len(self._made)
+        """Number of stored responses."""
+        return len(self._stored)
 
-    async def load(self) -> None:
-        """Take over what an earlier process kept."""
-        if self._kept is None:
-            return
-        try:
-            found = await in_thread(self._kept.load, time.time(), self._seconds)
-        except StorageFailed as error:
-            self._failed(error)
-            return
-        for kept in found:
-            self._add(kept)
-
-    async def close(self) -> None:
-        """Let go of the disk."""
-        if self._kept is not None:
-            await in_thread(self._kept.close)
-
-    async def answer(
-        self, key: bytes, body: bytes, make: Callable[[], Awaitable[bytes]]
+    async def respond(
+        self, key: bytes, body: bytes, compute: Callable[[], Awaitable[bytes]]
     ) -> tuple[bytes, bool]:
-        """The answer to `body` and whether it is an earlier one.
+        """The response to `body`, and whether it is an earlier one.
 
-        A retry that arrives while the first is made waits for it. A failure is passed to those who
-        wait and then forgotten. Raises IdempotencyKeyReused when `key` came with another body.
+        A retry that arrives while the first response is computed waits for it. An exception is
+        passed on to all who wait and then forgotten. Raises IdempotencyKeyReused if `key` came with
+        another body.
         """
         digest = await _digest(body)
-        self._forget(time.time())
-        earlier = self._making.get(key) or self._made.get(key)
+        self._evict()
+        earlier = self._pending.get(key) or self._stored.get(key)
         if earlier is None:
-            return await self._make(key, digest, make), False
+            return await self._compute(key, digest, compute), False
         if earlier.digest != digest:
             raise IdempotencyKeyReused("This Idempotency-Key came with another body before.")
-        if isinstance(earlier, Kept):
-            return earlier.answer, True
-        return await asyncio.shield(earlier.future), True
+        if isinstance(earlier, _Pending):
+            earlier = await asyncio.shield(earlier.future)
+        return earlier.body, True
 
-    async def _make(self, key: bytes, digest: bytes, make: Callable[[], Awaitable[bytes]]) -> bytes:
-        loop = asyncio.get_running_loop()
-        future = loop.create_future()
-        self._making[key] = _Making(digest, future)
+    def pending(self) -> "list[asyncio.Future[StoredResponse]]":
+        """Responses that are being computed."""
+        return [pending.future for pending in self._pending.values()]
+
+    def stored(self) -> list[StoredResponse]:
+        """Stored responses, oldest first."""
+        return list(self._stored.values())
+
+    def restore(self, responses: Iterable[StoredResponse]) -> None:
+        """Add responses of an earlier process, except expired ones and those that expire later than
+        a new one would: the clock was wrong. Known keys keep their response."""
+        now = time.time()
+        for response in responses:
+            if now < response.expires <= now + self._seconds and response.key not in self._stored:
+                self._add(response)
+
+    async def _compute(
+        self, key: bytes, digest: bytes, compute: Callable[[], Awaitable[bytes]]
+    ) -> bytes:
+        future = asyncio.get_running_loop().create_future()
+        self._pending[key] = _Pending(digest, future)
         try:
-            answer = await make()
-            await self._keep(Kept(key, digest, time.time() + self._seconds, answer))
+            body = await compute()
         except asyncio.CancelledError:
             future.cancel()
             raise
         except Exception as error:
             future.set_exception(error)
-            future.exception()  # nobody may be waiting, and that is well
+            future.exception()  # without a waiter asyncio would report it as never retrieved
             raise
         finally:
-            del self._making[key]
-        future.set_result(answer)
-        return answer
+            del self._pending[key]
+        response = StoredResponse(key, digest, time.time() + self._seconds, body)
+        self._add(response)
+        future.set_result(response)
+        return body
 
-    async def _keep(self, kept: Kept) -> None:
-        """In memory first: whatever the disk does, a retry finds it."""
-        forgotten = self._add(kept)
-        if self._kept is None:
-            return
-        try:
-            await to_the_end(self._kept.put, kept, time.time(), forgotten)
-        except StorageFailed as error:
-            self._failed(error)
+    def _add(self, response: StoredResponse) -> None:
+        self._stored[response.key] = response
+        self._bytes += len(response.body)
+        self._evict()
 
-    def _add(self, kept: Kept) -> list[bytes]:
-        self._made[kept.key] = kept
-        self._bytes += len(kept.answer)
-        return self._forget(time.time())
-
-    def _forget(self, now: float) -> list[bytes]:
-        """Drop what is too old or too much; the newest answer stays, however large it is. The keys
-        that went: the disk lets go of them with the next answer, or leaves them out by their age.
-        """
-        gone: list[bytes] = []
-        while self._made:
-            oldest = next(iter(self._made.values()))
-            full = len(self._made) > self._keys or self._bytes > self._most_bytes
-            if oldest.until > now and not (full and len(self._made) > 1):
+    def _evict(self) -> None:
+        """Drop expired and surplus responses; the newest stays, however large it is."""
+        now = time.time()
+        while self._stored:
+            oldest = next(iter(self._stored.values()))
+            surplus = len(self._stored) > self._max_keys or self._bytes > self._max_bytes
+            if oldest.expires > now and not (surplus and len(self._stored) > 1):
                 break
-            self._made.popitem(last=False)
-            self._bytes -= len(oldest.answer)
-            gone.append(oldest.key)
-        return gone
+            self._stored.popitem(last=False)
+            self._bytes -= len(oldest.body)
 
 
-def retry_key(headers: Iterable[tuple[bytes, bytes]]) -> bytes | None:
-    """The request's Idempotency-Key, if it has one. Raises IdempotencyKeyInvalid."""
-    for name, value in headers:
-        if name == b"idempotency-key":
-            if not 1 <= len(value) <= KEY_CHARACTERS:
-                raise IdempotencyKeyInvalid(f"A key has 1 to {KEY_CHARACTERS} characters.")
-            return value
-    return None
-
-
-def owned_key(owner: str, key: bytes) -> bytes:
-    """The key under which an answer is kept: nobody can use, or find out about, another's key."""
+def storage_key(owner: str, key: bytes) -> bytes:
+    """The key under which a response is stored: callers cannot use or discover others' keys."""
     return sha256(owner.encode() + b"\0" + key).digest()
 
 
+def pack(responses: Sequence[StoredResponse]) -> dict[str, NDArray[Any]]:
+    """Arrays for the memory snapshot; `unpack` is the inverse."""
+    records = np.zeros(len(responses), _RECORD)
+    for record, response in zip(records, responses, strict=True):
+        record["key"] = np.frombuffer(response.key, np.uint8)
+        record["digest"] = np.frombuffer(response.digest, np.uint8)
+        record["expires"], record["bytes"] = response.expires, len(response.body)
+    bodies = b"".join(response.body for response in responses)
+    return {"responses": records, "response_bodies": np.frombuffer(bodies, np.uint8)}
+
+
+def unpack(arrays: Mapping[str, NDArray[Any]]) -> list[StoredResponse]:
+    """Responses out of arrays of `pack`; none if the arrays are missing or of another layout."""
+    records, bodies = arrays.get("responses"), arrays.get("response_bodies")
+    if records is None or bodies is None or records.dtype != _RECORD:
+        return []
+    ends = np.cumsum(records["bytes"]).tolist()
+    return [
+        StoredResponse(
+            record["key"].tobytes(),
+            record["digest"].tobytes(),
+            float(record["expires"]),
+            bodies[end - int(record["bytes"]) : end].tobytes(),
+        )
+        for record, end in zip(records, ends, strict=True)
+    ]
+
+
 async def _digest(body: bytes) -> bytes:
-    if len(body) <= _INLINE:
+    if len(body) <= _INLINE_BYTES:
         return sha256(body).digest()
     return await in_thread(lambda: sha256(body).digest())

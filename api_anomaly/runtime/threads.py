@@ -1,4 +1,4 @@
-"""Running things beside the event loop."""
+"""Work in threads, beside the event loop."""
 
 import asyncio
 from collections import deque
@@ -12,15 +12,15 @@ T = TypeVar("T")
 
 
 async def in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """The result of `function` from a thread. When the caller is cancelled, the thread goes on."""
+    """The result of `function` from a thread. If the caller is cancelled, the thread continues."""
     loop = asyncio.get_running_loop()
     return await loop.run_in_executor(None, partial(function, *args, **kwargs))
 
 
-async def to_the_end(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Like `in_thread`, but a cancelled caller first waits for the thread to end.
+async def in_thread_uncancelled(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Like `in_thread`, but a cancelled caller waits for the thread before it raises.
 
-    For work under a lock: whoever holds it next must not meet a thread that is still at work.
+    For work under a lock: the next owner of the lock must not run beside the thread.
     """
     loop = asyncio.get_running_loop()
     work = loop.run_in_executor(None, partial(function, *args, **kwargs))
@@ -32,47 +32,47 @@ async def to_the_end(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
 
 
 class ThreadExecutor:
-    """An `api_anomaly.model.executor.Executor` that does tasks in the calling thread and in so many
-    `helpers` of an executor of its own.
+    """An `api_anomaly.model.executor.Executor` that runs tasks in the calling thread and in up to
+    `helpers` threads of `pool`.
 
-    The caller takes tasks from the front and helpers from the back, until none is left. It waits
-    for no helper that has not begun, so a task may ask for hands in turn, even when there are none.
+    The caller takes tasks from the front and helpers from the back. It does not wait for a helper
+    that has not started, so a task may itself run tasks even if all threads are busy.
     """
 
-    def __init__(self, executor: Executor, helpers: int) -> None:
-        self._executor, self._helpers = executor, helpers
+    def __init__(self, pool: Executor, helpers: int) -> None:
+        self._pool, self._helpers = pool, helpers
 
     def __call__(self, tasks: Sequence[Callable[[], Any]]) -> list[Any]:
-        """The results of `tasks`, in their order. Raises what a task raises, when all rest."""
-        left = deque(enumerate(tasks))
-        found: list[Any] = [None] * len(left)
-        mine = [left.popleft()] if left else []  # the first, before a helper can come to it
+        """Results in the order of `tasks`. Raises what a task raises, once all tasks have ended."""
+        remaining = deque(enumerate(tasks))
+        results: list[Any] = [None] * len(remaining)
+        first = [remaining.popleft()] if remaining else []  # before a helper can take it
         helpers = [
-            self._executor.submit(_do, left, left.pop, found)
-            for _ in range(min(self._helpers, len(left)))
+            self._pool.submit(_run, remaining, remaining.pop, results)
+            for _ in range(min(self._helpers, len(remaining)))
         ]
         try:
-            for place, task in mine:
-                found[place] = task()
-            _do(left, left.popleft, found)
+            for index, task in first:
+                results[index] = task()
+            _run(remaining, remaining.popleft, results)
         finally:
-            left.clear()
-            begun = [helper for helper in helpers if not helper.cancel()]
-            failures = [helper.exception() for helper in begun]
-        for failure in filter(None, failures):
-            raise failure
-        return found
+            remaining.clear()
+            started = [helper for helper in helpers if not helper.cancel()]
+            errors = [helper.exception() for helper in started]
+        for error in filter(None, errors):
+            raise error
+        return results
 
 
-def _do(left: deque[Any], next_: Callable[[], Any], found: list[Any]) -> None:
-    """Do tasks until none is left; a failure leaves none to the others either."""
+def _run(remaining: deque[Any], take: Callable[[], Any], results: list[Any]) -> None:
+    """Run tasks until none remain; after an error the others get none either."""
     try:
-        while left:
+        while remaining:
             try:
-                place, task = next_()
-            except IndexError:  # another hand was faster
+                index, task = take()
+            except IndexError:  # another thread took the last one
                 return
-            found[place] = task()
+            results[index] = task()
     except BaseException:
-        left.clear()
+        remaining.clear()
         raise

@@ -1,4 +1,4 @@
-"""One training at a time: fit in a thread, measure, keep on disk, and only then serve."""
+"""The use case of POST /train: fit in a thread, measure, store, and only then serve."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -12,17 +12,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from api_anomaly.feedback.training_labels import LabelRecords
-from api_anomaly.model.fit import Fitted, TrainingFacts, fit
+from api_anomaly.model.fit import Fitted, fit
 from api_anomaly.model.scorer import FitOptions
 from api_anomaly.errors import AnomalyError, StorageFailed, TrainingInProgress
 from api_anomaly.logs.decode import TrainRequest
+from api_anomaly.runtime.registry import ModelRegistry
+from api_anomaly.runtime.threads import ThreadExecutor, in_thread
+from api_anomaly.settings import Settings
+from api_anomaly.storage.manifest import Manifest, TrainingFacts
+from api_anomaly.storage.models import ModelStore
 from api_anomaly.telemetry.journal import Journal
 from api_anomaly.telemetry.metrics import Metrics
-from api_anomaly.runtime.detection import DetectionService
-from api_anomaly.settings import Settings
-from api_anomaly.runtime.threads import ThreadExecutor, in_thread
-from api_anomaly.storage.manifest import Facts, Manifest
-from api_anomaly.storage.models import ModelStore
+
+Outcome = Literal["success", "failed"]
 
 
 class Quality(NamedTuple):
@@ -34,57 +36,57 @@ class Quality(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
-    """How the last training of this process ended; `error` is a code."""
+class LastTraining:
+    """How the last training of this process ended; `error` is a code, `timestamp` ISO 8601."""
 
-    outcome: Literal["success", "failed"]
+    outcome: Outcome
     error: str | None
     timestamp: str
 
 
 class TrainingService:
-    """Trains the model that `serving` serves."""
+    """Trains the model that the registry serves, one training at a time."""
 
     def __init__(
         self,
         settings: Settings,
-        vault: ModelStore,
-        serving: DetectionService,
+        store: ModelStore,
+        registry: ModelRegistry,
+        active_labels: Callable[[], NDArray[Any]],
+        on_success: Callable[[], None],
         metrics: Metrics,
         journal: Journal,
-        labels: Callable[[], NDArray[Any]],
-        trained: Callable[[], None],
     ) -> None:
-        """`labels` gives the verdicts to learn from; `trained` is told after each success: the
-        memory is new and not yet on disk."""
+        """`active_labels` returns the labels to learn from; `on_success` is called after each
+        success, when the memory is new and not yet on disk."""
         self._settings = settings
-        self._vault = vault
-        self._serving = serving
+        self._store = store
+        self._registry = registry
+        self._active_labels = active_labels
+        self._on_success = on_success
         self._metrics = metrics
         self._journal = journal
-        self._labels = labels
-        self._trained = trained
+        self._reserved = False
         self.running = False
-        self._claimed = False
-        self.ended: Ended | None = None
+        self.last: LastTraining | None = None
 
     @contextmanager
-    def claimed(self) -> Iterator[None]:
-        """Keep others from training from before a history is read until it is trained on: half a
-        gigabyte is not read to be refused. Raises TrainingInProgress."""
-        if self._claimed:
+    def reserved(self) -> Iterator[None]:
+        """Exclude other trainings while a history is read and trained on, so that half a gigabyte
+        is not read in vain. Raises TrainingInProgress."""
+        if self._reserved:
             raise _in_progress()
-        self._claimed = True
+        self._reserved = True
         try:
             yield
         finally:
-            self._claimed = False
+            self._reserved = False
 
     async def run(self, history: TrainRequest) -> Manifest:
-        """Train on `history`, keep the model and serve it.
+        """Train on `history`, store the model and serve it.
 
-        Raises TrainingInProgress, TooFewLogs and StorageFailed. Whatever is raised, the model that
-        was served before still is.
+        Raises TrainingInProgress, TooFewLogs and StorageFailed. After any error the model that was
+        served before still is.
         """
         if self.running:
             raise _in_progress()
@@ -92,8 +94,8 @@ class TrainingService:
         self._metrics.set("training_running", 1)
         started = time.perf_counter()
         try:
-            fitted, manifest = await in_thread(self._fit_and_keep, history, self._labels())
-            await self._serving.adopt(fitted.model, fitted.memory, manifest)
+            fitted, manifest = await in_thread(self._fit_and_store, history, self._active_labels())
+            await self._registry.adopt(fitted.model, fitted.memory, manifest)
         except BaseException as error:
             self._end("failed", error.code if isinstance(error, AnomalyError) else "internal_error")
             if isinstance(error, StorageFailed):
@@ -104,16 +106,17 @@ class TrainingService:
             self._metrics.set("training_running", 0)
             self._metrics.set("training_duration_seconds", time.perf_counter() - started)
         self._end("success", None)
-        self._trained()
+        self._on_success()
         return manifest
 
-    def _end(self, outcome: Literal["success", "failed"], error: str | None) -> None:
-        self.ended = Ended(outcome, error, datetime.now(UTC).isoformat())
+    def _end(self, outcome: Outcome, error: str | None) -> None:
+        self.last = LastTraining(outcome, error, datetime.now(UTC).isoformat())
         self._metrics.count("trainings_total", outcome)
         self._journal.info("training ended", outcome=outcome, error=error)
 
-    def _fit_and_keep(self, history: TrainRequest, labels: NDArray[Any]) -> tuple[Fitted, Manifest]:
-        """Runs in a thread."""
+    def _fit_and_store(
+        self, history: TrainRequest, labels: NDArray[Any]
+    ) -> tuple[Fitted, Manifest]:
         started = time.perf_counter()
         options = FitOptions(
             test_size=history.test_size,
@@ -123,42 +126,41 @@ class TrainingService:
             memory_entities=self._settings.memory_entities,
         )
         helpers = self._settings.training_threads - 1
-        with ThreadPoolExecutor(max(1, helpers)) as pool:  # starts none that is not needed
+        with ThreadPoolExecutor(max(1, helpers)) as pool:  # threads are started when needed
             executor = ThreadExecutor(pool, helpers)
             fitted = fit(history.columns, options, labels=LabelRecords(labels), executor=executor)
-        quality = quality_of(fitted.facts, history.labels)
-        facts = Facts(
+        quality = measure(fitted.facts.held_out_flagged, history.labels[fitted.facts.held_out])
+        facts = TrainingFacts(
             training_samples=fitted.facts.training_samples,
             train_anomalies=fitted.facts.train_anomalies,
             test_anomalies=fitted.facts.test_anomalies,
             accuracy=quality.accuracy,
             held_out_precision=quality.precision,
             held_out_recall=quality.recall,
-            threshold=fitted.facts.threshold,
-            feature_count=fitted.facts.feature_count,
+            threshold=fitted.model.threshold,
+            feature_count=fitted.model.feature_count,
             alert_budget=self._settings.alert_budget,
             duration_seconds=time.perf_counter() - started,
-            verdicts_learnt=len(labels) if fitted.model.labels_until > 0.0 else 0,
+            training_labels=len(labels) if fitted.model.labels_until > 0.0 else 0,
         )
-        return fitted, self._vault.save(fitted.model, facts, datetime.now(UTC))
+        return fitted, self._store.save(fitted.model, facts, datetime.now(UTC))
 
 
 def _in_progress() -> TrainingInProgress:
     return TrainingInProgress("A training is running. Ask again when it has ended.")
 
 
-def quality_of(facts: TrainingFacts, labels: NDArray[np.float64]) -> Quality:
-    """What is measured on the held-out logs, with `labels` (n,) of 0, 1 and NaN for unknown.
+def measure(flagged: NDArray[np.bool_], labels: NDArray[np.float64]) -> Quality:
+    """Quality on m held-out logs: whether each was flagged, and its label: 0, 1 or NaN for unknown.
 
-    Accuracy is the share of labelled logs that were judged as labelled; without any label it is the
-    share left unflagged. Precision is undefined when nothing labelled was flagged, recall when
-    nothing is labelled 1.
+    Accuracy is the share of labelled logs whose flag equals the label; without any label it is the
+    share not flagged. Precision is undefined if no labelled log is flagged, recall if none is
+    labelled 1.
     """
-    truth = labels[facts.held_out]
-    labelled = ~np.isnan(truth)
+    labelled = ~np.isnan(labels)
     if not labelled.any():
-        return Quality(facts.accuracy, None, None)
-    attack, flagged = truth[labelled] == 1.0, facts.held_out_flagged[labelled]
+        return Quality(float(1.0 - flagged.mean()), None, None)
+    attack, flagged = labels[labelled] == 1.0, flagged[labelled]
     hits = int((attack & flagged).sum())
     return Quality(
         accuracy=float((attack == flagged).mean()),

@@ -1,4 +1,4 @@
-"""Files and links that are wholly there or not there at all, also after a power cut."""
+"""Files and links that are replaced in one step, also across a power failure."""
 
 import errno
 import os
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from api_anomaly.errors import StorageFailed
 
-#: Names that begin so belong to a write that has not ended; a sweep may delete them.
+#: Prefix of names that belong to an unfinished write. The next save deletes them.
 UNFINISHED = ".unfinished-"
 
 _REASONS = {
@@ -23,9 +23,7 @@ _REASONS = {
 
 @contextmanager
 def storing(what: str) -> Iterator[None]:
-    """Turn an OSError inside the block into StorageFailed: "`what` could not be stored: the disk is
-    full.".
-    """
+    """Turns an OSError into StorageFailed: "`what` could not be stored: the disk is full."."""
     try:
         yield
     except OSError as error:
@@ -34,37 +32,31 @@ def storing(what: str) -> Iterator[None]:
 
 
 def unfinished(folder: Path) -> Path:
-    """A fresh temporary name in `folder`."""
+    """A new temporary name in `folder`."""
     return folder / f"{UNFINISHED}{secrets.token_hex(8)}"
 
 
+def part_of(path: Path) -> Path:
+    """The temporary name for replacing `path`. It is always the same: one writer uses it, the part
+    that a killed writer left is overwritten, and no save deletes it as unfinished."""
+    return path.with_name(f".{path.name}.part")
+
+
 def write_file(path: Path, data: bytes, mode: int = 0o644) -> None:
-    """Write a new file and flush it to the disk. It is not atomic: use it on names nobody reads
-    yet.
-    """
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    with open(descriptor, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
+    """Create a file and flush it to disk. Not atomic: for names that nothing reads yet."""
+    _write(path, data, mode, os.O_EXCL)
 
 
 def replace_file(path: Path, data: bytes, mode: int = 0o644) -> None:
-    """Put `data` in the place of `path` in one step, flushed to the disk. One caller at a time."""
-    # One name, not a fresh one: no sweep can take it away, and a killed writer's rest is written
-    # over.
-    part = path.with_name(f".{path.name}.part")
-    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
-    with open(descriptor, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
+    """Replace `path` in one step, flushed to disk. One caller at a time."""
+    part = part_of(path)
+    _write(part, data, mode, os.O_TRUNC)
     os.replace(part, path)
     sync_folder(path.parent)
 
 
 def sync_folder(folder: Path) -> None:
-    """Flush a folder's list of names to the disk."""
+    """Flush the names in a folder to disk."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
@@ -73,10 +65,18 @@ def sync_folder(folder: Path) -> None:
 
 
 def replace_link(link: Path, target: str) -> None:
-    """Make `link` a symlink to `target` in one step, whatever was there before."""
+    """Make `link` a symlink to `target` in one step, whatever it was before."""
     if link.is_symlink() and os.readlink(link) == target:
         return
-    fresh = unfinished(link.parent)
-    os.symlink(target, fresh)
-    os.replace(fresh, link)
+    new = unfinished(link.parent)
+    os.symlink(target, new)
+    os.replace(new, link)
     sync_folder(link.parent)
+
+
+def _write(path: Path, data: bytes, mode: int, flags: int) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | flags, mode)
+    with open(descriptor, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())

@@ -1,6 +1,4 @@
-"""The secrets of this installation: the signing keys, and files that hold a secret made at first
-start.
-"""
+"""Signing keys, and files with a secret that is created at the first start."""
 
 import hmac
 import os
@@ -12,13 +10,13 @@ from pathlib import Path
 from api_anomaly.errors import StorageFailed
 from api_anomaly.storage.atomic_files import storing, sync_folder, unfinished, write_file
 
-#: Bytes of entropy in a secret that is made here.
-_ENTROPY = 32
+_SECRET_BYTES = 32
 
 
 class SigningKeys:
-    """One or more keys for HMAC-SHA256 (RFC 2104). The first signs, all verify: so a key can be
-    changed in steps.
+    """Keys for HMAC-SHA256 (RFC 2104). The first signs, all verify, so that keys can be rotated.
+
+    The `purpose` of a signature is signed too, so that one kind of file cannot pass as another.
     """
 
     def __init__(self, keys: Iterable[str]) -> None:
@@ -26,56 +24,58 @@ class SigningKeys:
         if not self._keys:
             raise ValueError("At least one signing key is needed.")
 
-    def seal(self, purpose: str) -> "hmac.HMAC":
-        """A running HMAC under the signing key; `purpose` keeps one kind of file from passing as
-        another.
-        """
+    def signer(self, purpose: str) -> "hmac.HMAC":
+        """An HMAC to be updated with the message, under the key that signs."""
         return hmac.new(self._keys[0], purpose.encode() + b"\0", sha256)
 
-    def seals(self, purpose: str) -> "list[hmac.HMAC]":
-        """Running HMACs, one for each key that may have signed."""
+    def verifiers(self, purpose: str) -> "list[hmac.HMAC]":
+        """HMACs to be updated with the message, one for each key that may have signed it."""
         return [hmac.new(key, purpose.encode() + b"\0", sha256) for key in self._keys]
 
     def sign(self, purpose: str, message: bytes) -> str:
         """The signature of `message`, 64 hex digits."""
-        seal = self.seal(purpose)
-        seal.update(message)
-        return seal.hexdigest()
+        signer = self.signer(purpose)
+        signer.update(message)
+        return signer.hexdigest()
 
     def verify(self, purpose: str, message: bytes, signature: str) -> bool:
         """Whether any key signed `message`; compared in constant time."""
         given = signature.encode("utf-8", "replace")
         verified = False
-        for seal in self.seals(purpose):
-            seal.update(message)
-            verified |= hmac.compare_digest(seal.hexdigest().encode(), given)
+        for verifier in self.verifiers(purpose):
+            verifier.update(message)
+            verified |= hmac.compare_digest(verifier.hexdigest().encode(), given)
         return verified
 
 
-def made_secret() -> str:
-    """A fresh random secret, safe in a header and on a command line."""
-    return secrets.token_urlsafe(_ENTROPY)
+def any_matches(verifiers: "Iterable[hmac.HMAC]", signature: bytes) -> bool:
+    """Whether any HMAC equals `signature`; all are compared, in constant time."""
+    return any([hmac.compare_digest(verifier.digest(), signature) for verifier in verifiers])
 
 
-def secret_in(path: Path) -> tuple[str, bool]:
-    """The secret kept in `path` (0600) and whether it was made just now. Raises StorageFailed.
+def new_secret() -> str:
+    """A random secret that needs no escaping in a header or on a command line."""
+    return secrets.token_urlsafe(_SECRET_BYTES)
 
-    Two processes that start at once agree: whoever links its file first wins, the other one reads
-    it.
+
+def read_or_create_secret(path: Path) -> tuple[str, bool]:
+    """The secret in `path` (mode 0600) and whether it was created now. Raises StorageFailed.
+
+    If two processes start at once, both use the secret of the one that links its file first.
     """
     with storing(f"The secret file {path.name}"):
-        kept = _read(path)
-        if kept:
-            return kept, False
+        secret = _read(path)
+        if secret:
+            return secret, False
         path.parent.mkdir(parents=True, exist_ok=True)
-        fresh = unfinished(path.parent)
-        write_file(fresh, made_secret().encode() + b"\n", 0o600)
+        new = unfinished(path.parent)
+        write_file(new, new_secret().encode() + b"\n", 0o600)
         try:
-            made = _place(fresh, path)
+            created = _link_unless_present(new, path)
         finally:
-            fresh.unlink()
+            new.unlink()
         sync_folder(path.parent)
-        return _read(path), made
+        return _read(path), created
 
 
 def _read(path: Path) -> str:
@@ -85,19 +85,17 @@ def _read(path: Path) -> str:
         return ""
     except UnicodeDecodeError as error:
         raise StorageFailed(
-            f"The secret file {path.name} is damaged: put it back, or delete it to have one made."
+            f"The secret file {path.name} is damaged: restore it, or delete it to create a new one."
         ) from error
 
 
-def _place(fresh: Path, path: Path) -> bool:
-    """Give `fresh` the name `path` unless a secret is there already; an empty file does not count
-    as one.
-    """
+def _link_unless_present(new: Path, path: Path) -> bool:
+    """Name `new` as `path` unless a secret is there. An empty file is replaced."""
     try:
-        os.link(fresh, path)
+        os.link(new, path)
     except FileExistsError:
         if _read(path):
             return False
         path.unlink()
-        os.link(fresh, path)
+        os.link(new, path)
     return True

@@ -1,21 +1,20 @@
-"""Verdicts on disk: a file that only grows, each record sealed, flushed before it is acknowledged.
+"""Labels on disk: an append-only file of signed records, flushed before they are acknowledged.
 
 ::
 
     b"api-anomaly feedback 1\\n"
     4 bytes: length of the payload, big-endian                      once for each record
-    payload: {"schema": ...}\\n + the .npy form of its lessons
-    HMAC-SHA256 over the seal before (the magic, at first) and the payload, 32 bytes
+    payload: {"schema": ...}\\n + the .npy form of its labels
+    HMAC-SHA256 over the signature before (first: the magic) and the payload, 32 bytes
 
-One record is one accepted request, so a request is kept wholly or not at all. Each seal covers the
-one before: records cannot be taken out, doubled or put in another order, only cut off at the end,
-as a kill does. What does not verify is never used and never thrown away: it is set aside in a file
+One record is one accepted request, so that a request is kept as a whole or not at all. Each
+signature covers the one before: records cannot be removed, repeated or reordered, only cut off at
+the end, as a kill does. What does not verify is not used and not deleted: it is set aside in a file
 of its own. Nothing is unpickled.
 """
 
 import errno
 import fcntl
-import hmac
 import io
 import json
 import os
@@ -29,42 +28,42 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from api_anomaly.storage.atomic_files import replace_file, storing
-from api_anomaly.storage.keys import SigningKeys
+from api_anomaly.storage.keys import SigningKeys, any_matches
 
 _MAGIC = b"api-anomaly feedback 1\n"
 _PURPOSE = "api-anomaly feedback"
 _WHAT = "The feedback"
-_SEAL_BYTES, _LENGTH_BYTES = 32, 4
+_SIGNATURE_BYTES, _LENGTH_BYTES = 32, 4
 
 
-class Kept(NamedTuple):
-    """Lessons of one request, as arrays of the layout they were kept in, and the digest of the
-    behaviours that they have rows of."""
+class LabelRecord(NamedTuple):
+    """Labels of one request, in the layout in which they were stored, and the feature schema of
+    their rows."""
 
     schema: str
     labels: NDArray[Any]
 
 
-class FeedbackFile:
-    """The verdicts in `path`. One process writes, one call at a time; when another one has written
-    there nevertheless, `append` refuses rather than write over it."""
+class LabelFile:
+    """The labels in `path`. One process writes, one call at a time; if another process has written
+    to the file, `append` raises StorageFailed and does not overwrite it."""
 
     def __init__(self, path: Path, keys: SigningKeys) -> None:
         self._path = path.absolute()
         self._keys = keys
-        self._seal = _MAGIC
-        self._end = 0  # 0: the file has to be made, or to be read before anything is added
+        self._signature = _MAGIC
+        self._end = 0  # 0: the file must be created, or read before anything is appended
 
     @property
-    def aside(self) -> Path:
-        """Where a file goes whose end does not verify."""
+    def damaged_path(self) -> Path:
+        """Where a file is copied whose end does not verify."""
         return self._path.with_name(f"{self._path.name}.damaged")
 
-    def read(self) -> tuple[list[Kept], bool]:
-        """All records that verify, oldest first, and whether something after them did not.
+    def read(self) -> tuple[list[LabelRecord], bool]:
+        """All records that verify, oldest first, and whether anything after them does not.
 
-        In that case the file is kept `aside` and continued with what verified. Raises
-        StorageFailed. A file of another format is as one that does not verify.
+        In that case the file is copied to `damaged_path` and rewritten with what verifies. A file
+        of another format does not verify. Raises StorageFailed.
         """
         self._end = 0
         with storing(_WHAT):
@@ -72,74 +71,75 @@ class FeedbackFile:
                 data = self._path.read_bytes()
             except FileNotFoundError:
                 return [], False
-        kept, seal, end = self._verified(data)
+        records, signature, end = self._verified(data)
         damaged = end < len(data)
         if damaged:
             with storing(_WHAT):
-                replace_file(self.aside, data, 0o600)
-                self._rewrite(kept)
+                replace_file(self.damaged_path, data, 0o600)
+                self._rewrite(records)
         else:
-            self._seal, self._end = seal, end
-        return kept, damaged
+            self._signature, self._end = signature, end
+        return records, damaged
 
-    def append(self, records: Sequence[Kept]) -> None:
-        """Keep more, wholly or not at all; on return it is on the disk. Raises StorageFailed."""
+    def append(self, records: Sequence[LabelRecord]) -> None:
+        """Append records, all or none; they are on disk on return. Raises StorageFailed."""
         with storing(_WHAT):
-            if not self._end:  # after a failure: what is there may be more than we know of
+            if not self._end:  # after a failure the file may hold more than is known here
                 self.read()
             if not self._end:
                 self._rewrite(())
-            # Unbuffered, so that nothing of a failed write is tried again when the file is closed.
+            # Unbuffered: closing the file must not write the rest of a failed write.
             with open(self._path, "r+b", buffering=0) as file:
                 fcntl.flock(file, fcntl.LOCK_EX)
                 if file.seek(0, os.SEEK_END) != self._end:
-                    raise OSError(errno.ESTALE, "something else has written there since")
-                self._write(file, b"".join(self._sealed(self._seal, records)))
+                    raise OSError(errno.ESTALE, "another process has written to it")
+                self._write(file, b"".join(self._signed(self._signature, records)))
 
-    def replace(self, records: Sequence[Kept]) -> None:
-        """Keep these and nothing else, in one step. Raises StorageFailed."""
+    def replace(self, records: Sequence[LabelRecord]) -> None:
+        """Replace all records in one step. Raises StorageFailed."""
         with storing(_WHAT):
             self._rewrite(records)
 
-    def _verified(self, data: bytes) -> tuple[list[Kept], bytes, int]:
-        """The records that verify, the last seal, and where they end (0: not even the magic)."""
-        kept: list[Kept] = []
+    def _verified(self, data: bytes) -> tuple[list[LabelRecord], bytes, int]:
+        """The records that verify, the last signature, and where they end (0: wrong magic)."""
+        records: list[LabelRecord] = []
         if not data.startswith(_MAGIC):
-            return kept, _MAGIC, 0
-        seal, end = _MAGIC, len(_MAGIC)
+            return records, _MAGIC, 0
+        signature, end = _MAGIC, len(_MAGIC)
         while True:
             start = end + _LENGTH_BYTES
             stop = start + int.from_bytes(data[end:start], "big")
-            payload, found = data[start:stop], data[stop : stop + _SEAL_BYTES]
-            if len(found) < _SEAL_BYTES or not self._matches(seal, payload, found):
-                return kept, seal, end
+            payload, found = data[start:stop], data[stop : stop + _SIGNATURE_BYTES]
+            if len(found) < _SIGNATURE_BYTES or not self._matches(signature + payload, found):
+                return records, signature, end
             try:
-                kept.append(_parsed(payload))
-            except (ValueError, KeyError, TypeError):  # ours, but of a format that we cannot read
-                return kept, seal, end
-            seal, end = found, stop + _SEAL_BYTES
+                records.append(_decode(payload))
+            except (ValueError, KeyError, TypeError):  # signed by us, of an unknown format
+                return records, signature, end
+            signature, end = found, stop + _SIGNATURE_BYTES
 
-    def _matches(self, before: bytes, payload: bytes, found: bytes) -> bool:
-        seals = self._keys.seals(_PURPOSE)
-        for seal in seals:
-            seal.update(before + payload)
-        return any([hmac.compare_digest(seal.digest(), found) for seal in seals])
+    def _matches(self, message: bytes, signature: bytes) -> bool:
+        verifiers = self._keys.verifiers(_PURPOSE)
+        for verifier in verifiers:
+            verifier.update(message)
+        return any_matches(verifiers, signature)
 
-    def _sealed(self, before: bytes, records: Sequence[Kept]) -> Iterator[bytes]:
-        """The bytes of more records after the seal `before`; each moves it on."""
+    def _signed(self, signature: bytes, records: Sequence[LabelRecord]) -> Iterator[bytes]:
+        """The bytes of records that follow the record with `signature`."""
         for record in records:
-            payload = _written(record)
-            seal = self._keys.seal(_PURPOSE)
-            seal.update(before + payload)
-            before = seal.digest()
-            yield len(payload).to_bytes(_LENGTH_BYTES, "big") + payload + before
+            payload = _encode(record)
+            signer = self._keys.signer(_PURPOSE)
+            signer.update(signature + payload)
+            signature = signer.digest()
+            yield len(payload).to_bytes(_LENGTH_BYTES, "big") + payload + signature
 
     def _write(self, file: IO[bytes], data: bytes) -> None:
-        """Write at the end and flush; what a failed write leaves is cut off: nobody was told."""
-        left = memoryview(data)
+        """Write at the end and flush. What a failed write leaves is cut off: it was never
+        acknowledged."""
+        remaining = memoryview(data)
         try:
-            while left:
-                left = left[file.write(left) :]
+            while remaining:
+                remaining = remaining[file.write(remaining) :]
             os.fsync(file.fileno())
         except OSError:
             with suppress(OSError):
@@ -147,24 +147,25 @@ class FeedbackFile:
             raise
         self._end += len(data)
         if data:
-            self._seal = data[-_SEAL_BYTES:]
+            self._signature = data[-_SIGNATURE_BYTES:]
 
-    def _rewrite(self, records: Sequence[Kept]) -> None:
+    def _rewrite(self, records: Sequence[LabelRecord]) -> None:
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        data = _MAGIC + b"".join(self._sealed(_MAGIC, records))
-        self._end = 0  # until it is there: a failure must not leave a seal that nothing has
+        data = _MAGIC + b"".join(self._signed(_MAGIC, records))
+        self._end = 0  # if the replacement fails, the file must be read again
         replace_file(self._path, data, 0o600)
-        self._seal, self._end = data[-_SEAL_BYTES:] if records else _MAGIC, len(data)
+        self._signature, self._end = data[-_SIGNATURE_BYTES:] if records else _MAGIC, len(data)
 
 
-def _written(record: Kept) -> bytes:
+def _encode(record: LabelRecord) -> bytes:
     payload = io.BytesIO()
     payload.write(json.dumps({"schema": record.schema}).encode() + b"\n")
     npy.write_array(payload, record.labels, allow_pickle=False)
     return payload.getvalue()
 
 
-def _parsed(payload: bytes) -> Kept:
+def _decode(payload: bytes) -> LabelRecord:
     file = io.BytesIO(payload)
-    head = json.loads(file.readline())
-    return Kept(str(head["schema"]), np.asarray(npy.read_array(file, allow_pickle=False)))
+    header = json.loads(file.readline())
+    labels = np.asarray(npy.read_array(file, allow_pickle=False))
+    return LabelRecord(str(header["schema"]), labels)

@@ -1,8 +1,8 @@
-"""The manifest: what a kept model is, which bytes it consists of, and the signature over both.
+"""The manifest of a stored model: its description, the digests of its files, and a signature.
 
 One JSON object ``{"manifest": {...}, "signature": "<hex>"}``. The signature is HMAC-SHA256 over the
-canonical JSON of the manifest (sorted keys, no spaces, ASCII), so a human may reformat the file but
-not change a value. JSON cannot run code, so it is safe to parse before it is believed.
+canonical JSON of the manifest (sorted keys, no spaces, ASCII), so the file may be reformatted but
+no value changed. JSON cannot run code, so it is safe to parse before it is verified.
 """
 
 import json
@@ -15,7 +15,7 @@ from typing import Any
 from api_anomaly.errors import ModelIncompatible, ModelNotTrusted
 from api_anomaly.storage.keys import SigningKeys
 
-#: Number of the layout on disk; a release that changes it keeps reading the old ones or says
+#: Number of the layout on disk. A release that changes it reads the old ones or raises
 #: ModelIncompatible.
 FORMAT = 1
 _PURPOSE = "api-anomaly model manifest"
@@ -24,9 +24,10 @@ _LIBRARIES = ("joblib", "numba", "numpy", "scikit-learn")
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
-    """What a training measured, kept with its model. Accuracy, precision and recall are shares in
-    [0, 1].
+class TrainingFacts:
+    """What was measured in a training. Accuracy, precision and recall are shares in [0, 1] of the
+    held-out logs; `threshold` is on the scale of `anomaly_score`; `training_labels` is the number
+    of verdicts learned from.
     """
 
     training_samples: int
@@ -39,28 +40,26 @@ class Facts:
     feature_count: int
     alert_budget: float
     duration_seconds: float
-    verdicts_learnt: int = 0
+    training_labels: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """A kept model. `created` is ISO 8601 in UTC; `digests` maps each file's name to the SHA-256 of
-    its bytes.
+    """A stored model. `created` is ISO 8601 in UTC; `digests` maps file names to the SHA-256 of
+    their bytes.
     """
 
     version: str
     created: str
     digests: dict[str, str]
     feature_schema: str
-    facts: Facts
+    facts: TrainingFacts
     libraries: dict[str, str]
     format: int = FORMAT
 
 
 def libraries() -> dict[str, str]:
-    """The versions of everything that shapes the pickled files: for a human who looks into an old
-    model.
-    """
+    """Versions of what determines the pickled files, for whoever examines an old model."""
     return {"python": platform.python_version()} | {name: version(name) for name in _LIBRARIES}
 
 
@@ -77,23 +76,27 @@ def write_manifest(manifest: Manifest, keys: SigningKeys) -> bytes:
 
 
 def read_manifest(data: bytes, keys: SigningKeys) -> Manifest:
-    """The manifest out of signed bytes. Raises ModelNotTrusted, ModelIncompatible (signed, but
-    another format).
+    """Verify and decode a manifest. Raises ModelNotTrusted, and ModelIncompatible if it is signed
+    but of another format.
     """
-    fields, canonical, signature = _parsed(data)
+    fields, canonical, signature = _parse(data)
     if not keys.verify(_PURPOSE, canonical, signature):
         raise ModelNotTrusted(
             "The model's signature does not verify: it was changed, or signed with another key."
         )
-    if fields.get("format") != FORMAT:
+    try:
+        manifest = Manifest(**(fields | {"facts": TrainingFacts(**fields["facts"])}))
+    except (KeyError, TypeError):
+        manifest = None
+    if manifest is None or manifest.format != FORMAT:
         raise ModelIncompatible(
             "The model on disk has the format of another release. Call POST /train."
         )
-    return Manifest(**(fields | {"facts": Facts(**fields["facts"])}))
+    return manifest
 
 
 def check_digest(manifest: Manifest, name: str, data: bytes) -> None:
-    """Raises ModelNotTrusted unless `data` are the bytes that were signed as `name`."""
+    """Raise ModelNotTrusted unless `data` are the bytes that were signed as `name`."""
     if manifest.digests.get(name) != digest(data):
         raise ModelNotTrusted(f"{name} is not the file that was signed. It was not opened.")
 
@@ -102,8 +105,8 @@ def _canonical(fields: dict[str, Any]) -> bytes:
     return json.dumps(fields, sort_keys=True, separators=(",", ":")).encode()
 
 
-def _parsed(data: bytes) -> tuple[dict[str, Any], bytes, str]:
-    """The unverified fields, their canonical bytes and the signature that came with them."""
+def _parse(data: bytes) -> tuple[dict[str, Any], bytes, str]:
+    """The unverified fields, their canonical bytes and their signature."""
     try:
         signed = json.loads(data)
         fields, signature = signed["manifest"], signed["signature"]

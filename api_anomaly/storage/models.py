@@ -1,15 +1,14 @@
-"""Models on disk: several versions, one of them current, switched by one rename.
+"""Models on disk: several versions, one of them current.
 
 ::
 
     models/versions/<version>/{isolation_forest.pkl, scaler.pkl, manifest.json}
-    models/current              -> versions/<version>           replaced in one step: the switch
+    models/current              -> versions/<version>           replaced in one step
     models/isolation_forest.pkl -> current/isolation_forest.pkl   MODEL_PATH
     models/scaler.pkl           -> current/scaler.pkl             SCALER_PATH
 
-`load` reads the bytes at MODEL_PATH and SCALER_PATH, whatever they are, and unpickles those very
-bytes only after the manifest's signature and digests have verified them, so nothing can be
-exchanged between the check and the use.
+`load` reads the bytes at MODEL_PATH and SCALER_PATH and unpickles those same bytes only after the
+manifest's signature and digests have verified them, so that nothing can be exchanged in between.
 """
 
 import fcntl
@@ -36,8 +35,8 @@ from api_anomaly.storage.atomic_files import (
 )
 from api_anomaly.storage.keys import SigningKeys
 from api_anomaly.storage.manifest import (
-    Facts,
     Manifest,
+    TrainingFacts,
     check_digest,
     digest,
     libraries,
@@ -62,19 +61,18 @@ class ModelStore:
         self._versions_kept = versions_kept
 
     def versions(self) -> list[str]:
-        """The kept versions, oldest first; none where the folder is not there or cannot be read."""
+        """Stored versions, oldest first; none if the folder is missing or cannot be read."""
         with suppress(OSError):
             names = os.listdir(self._root / _VERSIONS)
             return sorted(name for name in names if not name.startswith(UNFINISHED))
         return []
 
-    def save(self, model: Model, facts: Facts, now: datetime) -> Manifest:
-        """Keep `model` as a new version made at `now` (aware) and make it current. Raises
-        StorageFailed.
+    def save(self, model: Model, facts: TrainingFacts, now: datetime) -> Manifest:
+        """Store `model` as a new version, created at `now` (timezone-aware), and make it current.
 
-        When it fails, the model that was current stays so.
+        Raises StorageFailed; then the current model stays.
         """
-        files = {f"{name}.pkl": _pickled(part) for name, part in model.parts().items()}
+        files = {f"{name}.pkl": _pickle(part) for name, part in model.parts().items()}
         digests = {name: digest(data) for name, data in files.items()}
         created = now.astimezone(UTC)
         manifest = Manifest(
@@ -86,11 +84,11 @@ class ModelStore:
             libraries=libraries(),
         )
         files[_MANIFEST] = write_manifest(manifest, self._keys)
-        with storing("The model"), self._only_writer():
-            self._sweep()
-            self._place(manifest.version, files)
-            self._switch(manifest.version)
-            self._prune(manifest.version)
+        with storing("The model"), self._writer_lock():
+            self._delete_unfinished()
+            self._write_version(manifest.version, files)
+            self._make_current(manifest.version)
+            self._delete_old(manifest.version)
         return manifest
 
     def load(self) -> tuple[Model, Manifest]:
@@ -99,12 +97,12 @@ class ModelStore:
         Raises ModelNotFound (a file is missing), ModelNotTrusted (nothing was unpickled) and
         ModelIncompatible.
         """
-        while True:  # each further try needs another process' switch in the meantime
-            target = self._target()
+        while True:  # repeats only if another process has changed the current version meanwhile
+            target = self._current()
             try:
                 return self._load()
             except (ModelNotFound, ModelNotTrusted):
-                if target == self._target():
+                if target == self._current():
                     raise
 
     def _load(self) -> tuple[Model, Manifest]:
@@ -116,25 +114,23 @@ class ModelStore:
         manifest = read_manifest(signed, self._keys)
         for name, content in data.items():
             check_digest(manifest, name, content)
-        parts = {name: _unpickled(data[f"{name}.pkl"]) for name in self._paths}
+        parts = {name: _unpickle(data[f"{name}.pkl"]) for name in self._paths}
         return Model.from_parts(parts), manifest
 
-    def _target(self) -> str | None:
+    def _current(self) -> str | None:
         with suppress(OSError):
             return os.readlink(self._root / _CURRENT)
         return None
 
     @contextmanager
-    def _only_writer(self) -> Iterator[None]:
-        """Keep other processes from writing here; the kernel lets go of the lock when a process is
-        killed.
-        """
+    def _writer_lock(self) -> Iterator[None]:
+        """Excludes other processes. The kernel releases the lock of a killed process."""
         self._root.mkdir(parents=True, exist_ok=True)
         with open(self._root / _LOCK, "a") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
-    def _place(self, version: str, files: dict[str, bytes]) -> None:
+    def _write_version(self, version: str, files: dict[str, bytes]) -> None:
         versions = self._root / _VERSIONS
         versions.mkdir(exist_ok=True)
         folder = unfinished(versions)
@@ -149,8 +145,8 @@ class ModelStore:
             raise
         sync_folder(versions)
 
-    def _switch(self, version: str) -> None:
-        """The fixed links first: at the first save they point nowhere until `current` exists."""
+    def _make_current(self, version: str) -> None:
+        """The fixed links are made first; at the first save they dangle until `current` exists."""
         for name, path in self._paths.items():
             link = path.absolute()
             link.parent.mkdir(parents=True, exist_ok=True)
@@ -159,19 +155,18 @@ class ModelStore:
             replace_link(link, str(base / f"{name}.pkl"))
         replace_link(self._root / _CURRENT, f"{_VERSIONS}/{version}")
 
-    def _prune(self, served: str) -> None:
-        """Delete all but the last versions. A version loses its name first, so no half of one can
-        be mistaken.
-        """
+    def _delete_old(self, current: str) -> None:
+        """Delete all but the last versions. A version is renamed first, so that no partly deleted
+        one has a version's name."""
         versions = self._root / _VERSIONS
         for version in self.versions()[: -self._versions_kept]:
-            if version != served:
-                doomed = unfinished(versions)
-                (versions / version).rename(doomed)
-                shutil.rmtree(doomed)
+            if version != current:
+                renamed = unfinished(versions)
+                (versions / version).rename(renamed)
+                shutil.rmtree(renamed)
 
-    def _sweep(self) -> None:
-        """Delete what a killed process left unfinished."""
+    def _delete_unfinished(self) -> None:
+        """Delete what killed processes left."""
         folders = {self._root, self._root / _VERSIONS}
         folders |= {path.absolute().parent for path in self._paths.values()}
         for folder in folders:
@@ -182,16 +177,14 @@ class ModelStore:
                     path.unlink()
 
 
-def _pickled(part: dict[str, Any]) -> bytes:
+def _pickle(part: dict[str, Any]) -> bytes:
     buffer = io.BytesIO()
     joblib.dump(part, buffer)
     return buffer.getvalue()
 
 
-def _unpickled(verified: bytes) -> dict[str, Any]:
-    """The part out of bytes that are known to be ours; they may still need other libraries than
-    today's.
-    """
+def _unpickle(verified: bytes) -> dict[str, Any]:
+    """Unpickle verified bytes. Raises ModelIncompatible if they need other libraries."""
     try:
         part: dict[str, Any] = joblib.load(io.BytesIO(verified))
     except Exception as error:  # unpickling may raise anything

@@ -1,4 +1,4 @@
-"""The memory snapshot: one file, no pickle, sealed, replaced in one step.
+"""The memory snapshot: one signed file without pickle, replaced in one step.
 
 ::
 
@@ -8,10 +8,9 @@
     {}\\n                                                               the end
     HMAC-SHA256 over everything before, 32 bytes
 
-The seal is keyed like the models': whoever can change what the service remembers can blind it.
+It is signed with the models' keys: a forged memory could hide an attack.
 """
 
-import hmac
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -27,23 +26,23 @@ from numpy.typing import NDArray
 
 from api_anomaly.features.memory import Memory
 from api_anomaly.errors import SnapshotRejected
-from api_anomaly.storage.atomic_files import storing, sync_folder
-from api_anomaly.storage.keys import SigningKeys
+from api_anomaly.storage.atomic_files import part_of, storing, sync_folder
+from api_anomaly.storage.keys import SigningKeys, any_matches
 
 _Sections = Iterator[tuple[str, NDArray[Any]]]
-#: Names of sections that are not the memory's begin so.
+#: Prefix of the names of sections that do not belong to the memory.
 OTHER = "other."
 _MAGIC = b"api-anomaly memory 1\n"
 _PURPOSE = "api-anomaly memory snapshot"
-_SEAL_BYTES = 32
-_BLOCK = 1 << 20
-_DAMAGED = "The memory snapshot is damaged, truncated, or sealed with another key."
+_SIGNATURE_BYTES = 32
+_BLOCK_BYTES = 1 << 20
+_DAMAGED = "The memory snapshot is damaged, truncated, or signed with another key."
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A memory as it was kept; `created` is Unix seconds. `others` are the sections that were kept
-    with it and are not the memory's: their names begin with `OTHER`."""
+    """A stored memory; `created` is in Unix seconds. `others` are sections that do not belong to
+    the memory, by names that begin with `OTHER`."""
 
     memory: Memory
     created: float
@@ -51,21 +50,18 @@ class Snapshot:
 
 
 class SnapshotWriter:
-    """Writes a snapshot section by section; it takes its place at `commit`. Without one nothing
-    changes.
+    """Writes a snapshot section by section. `commit` replaces the file; without it nothing changes.
 
-    Every method raises StorageFailed when the disk does not take it.
+    Every method raises StorageFailed.
     """
 
     def __init__(self, path: Path, feature_schema: str, keys: SigningKeys, created: float) -> None:
         self._path = path.absolute()
-        self._seal = keys.seal(_PURPOSE)
+        self._signer = keys.signer(_PURPOSE)
         with storing("The memory snapshot"):
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            # One name, not a fresh one: a killed writer's rest is written over, and no sweep can
-            # take ours away.
-            self._unfinished = self._path.with_name(f".{self._path.name}.part")
-            descriptor = os.open(self._unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            self._part = part_of(self._path)
+            descriptor = os.open(self._part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
             self._file = open(descriptor, "wb")
         schemas = {"memory_schema": Memory.schema, "feature_schema": feature_schema}
         with storing("The memory snapshot"):
@@ -83,37 +79,37 @@ class SnapshotWriter:
         with suppress(OSError):
             self._file.close()
         with suppress(OSError):
-            self._unfinished.unlink(missing_ok=True)
+            self._part.unlink(missing_ok=True)
 
     def write(self, data: bytes) -> int:
-        """Bytes under the seal; named so that NumPy can write through it."""
-        self._seal.update(data)
+        """Write signed bytes; NumPy calls it as a file's method."""
+        self._signer.update(data)
         return self._file.write(data)
 
     def add(self, name: str, array: NDArray[Any]) -> None:
-        """One section: any array without Python objects."""
+        """Add a section: any array without Python objects."""
         with storing("The memory snapshot"):
             self.write(_line({"name": name, "aligned": array.dtype.isalignedstruct}))
             npy.write_array(self, array, allow_pickle=False)
 
     def commit(self) -> None:
-        """Seal, flush and put the file in its place."""
+        """Sign, flush and replace the file."""
         with storing("The memory snapshot"):
             self.write(_line({}))
-            self._file.write(self._seal.digest())
+            self._file.write(self._signer.digest())
             self._file.flush()
             os.fsync(self._file.fileno())
             self._file.close()
-            os.replace(self._unfinished, self._path)
+            os.replace(self._part, self._path)
             sync_folder(self._path.parent)
 
 
 def read_snapshot(
     path: Path, feature_schema: str, entities: int, keys: SigningKeys
 ) -> Snapshot | None:
-    """The kept memory with room for `entities`, or None when there is no file.
+    """The stored memory with a capacity of `entities`; None if there is no file.
 
-    Raises SnapshotRejected when it is damaged, not ours, or of another release's layout.
+    Raises SnapshotRejected if it is damaged, has no valid signature, or has another layout.
     """
     try:
         with open(path, "rb") as file:
@@ -123,21 +119,20 @@ def read_snapshot(
         return None
     except SnapshotRejected:
         raise
-    except Exception as error:  # whatever it is, it must not keep the service from starting
+    except Exception as error:  # no file may prevent the service from starting
         raise SnapshotRejected(_DAMAGED) from error
 
 
 def _verified_end(file: IO[bytes], keys: SigningKeys) -> int:
-    """Where the sealed bytes end; the file is read once, a block at a time, and rewound."""
-    end = os.fstat(file.fileno()).st_size - _SEAL_BYTES
-    seals = keys.seals(_PURPOSE)
-    left = max(end, 0)
-    while left and (block := file.read(min(_BLOCK, left))):
-        left -= len(block)
-        for seal in seals:
-            seal.update(block)
-    kept = file.read(_SEAL_BYTES)
-    if end < 0 or not any([hmac.compare_digest(seal.digest(), kept) for seal in seals]):
+    """Where the signed bytes end. The file is read once, a block at a time, and rewound."""
+    end = os.fstat(file.fileno()).st_size - _SIGNATURE_BYTES
+    verifiers = keys.verifiers(_PURPOSE)
+    remaining = max(end, 0)
+    while remaining and (block := file.read(min(_BLOCK_BYTES, remaining))):
+        remaining -= len(block)
+        for verifier in verifiers:
+            verifier.update(block)
+    if end < 0 or not any_matches(verifiers, file.read(_SIGNATURE_BYTES)):
         raise SnapshotRejected(_DAMAGED)
     file.seek(0)
     return end
@@ -146,16 +141,16 @@ def _verified_end(file: IO[bytes], keys: SigningKeys) -> int:
 def _read(file: IO[bytes], end: int, feature_schema: str, entities: int) -> Snapshot:
     if file.read(len(_MAGIC)) != _MAGIC:
         raise SnapshotRejected("The memory snapshot has the format of another release.")
-    head = json.loads(file.readline())
-    if head["memory_schema"] != Memory.schema or head["feature_schema"] != feature_schema:
+    header = json.loads(file.readline())
+    if header["memory_schema"] != Memory.schema or header["feature_schema"] != feature_schema:
         raise SnapshotRejected("The memory snapshot has the features of another release.")
     others: dict[str, NDArray[Any]] = {}
-    memory = Memory.restore(_memories(_sections(file, end), others), entities)
-    return Snapshot(memory, float(head["created"]), others)
+    memory = Memory.restore(_split(_sections(file, end), others), entities)
+    return Snapshot(memory, float(header["created"]), others)
 
 
-def _memories(sections: _Sections, others: dict[str, NDArray[Any]]) -> _Sections:
-    """The memory's own of `sections`; those that are not go to `others`."""
+def _split(sections: _Sections, others: dict[str, NDArray[Any]]) -> _Sections:
+    """Yield the memory's sections; put the others into `others`."""
     for name, array in sections:
         if name.startswith(OTHER):
             others[name] = array
@@ -164,17 +159,17 @@ def _memories(sections: _Sections, others: dict[str, NDArray[Any]]) -> _Sections
 
 
 def _sections(file: IO[bytes], end: int) -> _Sections:
-    """Each section, read when it is asked for: a full memory is not held twice."""
+    """Sections, each read on demand, so that a full memory is not held twice."""
     while file.tell() < end:
-        head = json.loads(file.readline())
-        if head:
+        header = json.loads(file.readline())
+        if header:
             array = np.asarray(npy.read_array(file, allow_pickle=False))
-            yield head["name"], array.view(_aligned(array.dtype)) if head["aligned"] else array
+            yield header["name"], array.view(_aligned(array.dtype)) if header["aligned"] else array
 
 
 def _aligned(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """`dtype` as an aligned structure of the same layout; the .npy form does not keep that flag,
-    and compiled code knows the two apart."""
+    """`dtype` as an aligned structure of the same layout. The .npy form loses that flag, and
+    compiled code distinguishes the two."""
     fields = dict(dtype.fields or {})
     layout: Any = {
         "names": list(fields),

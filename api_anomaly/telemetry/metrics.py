@@ -126,9 +126,8 @@ METRICS = (
         "storage_failures_total",
         "counter",
         ("what",),
-        "What could not be read from or written to the disk: model, memory, answers (to idempotency"
-        " keys), tokens or verdicts.",
-        values=("model", "memory", "answers", "tokens", "verdicts"),
+        "Failures to read from or write to the disk: model, memory, tokens or verdicts.",
+        values=("model", "memory", "tokens", "verdicts"),
     ),
     Row("model_loaded", "gauge", (), "1 when a model is served, else 0."),
     Row(

@@ -17,7 +17,7 @@ with atheris.instrument_imports(include=["api_anomaly"]):
     from api_anomaly.http.auth.tokens import bearer_token
     from api_anomaly.http.body import decompress
     from api_anomaly.logs.decode import Decoder
-    from api_anomaly.runtime.idempotency import retry_key
+    from api_anomaly.http.handlers.batch import idempotency_key
     from api_anomaly.http.auth.token_file import read_token_file
     from api_anomaly.storage.keys import SigningKeys
     from api_anomaly.storage.manifest import read_manifest
@@ -66,7 +66,7 @@ def log(data: bytes) -> None:
 
 def headers(data: bytes) -> None:
     first, _, second = data.partition(b"\n")
-    for read, name in ((bearer_token, b"authorization"), (retry_key, b"idempotency-key")):
+    for read, name in ((bearer_token, b"authorization"), (idempotency_key, b"idempotency-key")):
         read([(name, first), (name, second)])
 
 

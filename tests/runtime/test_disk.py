@@ -124,7 +124,6 @@ def test_a_read_only_disk(serve, logs, tmp_path: Path) -> None:
         with serve(forest_trees=5, memory_entities=100) as client:
             assert_refused_but_serving(client, version, logs, "read-only")
             assert client.post("/load-model").status_code == 200
-            assert failures(client)["answers"] >= 1
     assert "storage_failed" in codes(tmp_path / "logs" / "journal.log")
 
 
@@ -151,7 +150,7 @@ def test_a_folder_that_is_not_ours(serve, logs, tmp_path: Path) -> None:
         assert (refused.status_code, refused.json()["code"]) == (507, "storage_failed")
         assert "permission denied" in refused.json()["detail"]
         assert (unread.status_code, unread.json()["code"]) == (409, "model_not_trusted")
-        assert failures(client)["model"] == 2 and failures(client)["answers"] >= 1
+        assert failures(client)["model"] == 2
 
 
 class Bomb:

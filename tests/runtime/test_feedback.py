@@ -1,4 +1,4 @@
-"""Verdicts in the service: they expire, they outlive a kill, and nobody's name is written down."""
+"""Labels in the service: they expire, survive a kill, and contain no user and no address."""
 
 import asyncio
 import os
@@ -19,12 +19,12 @@ import pytest
 
 from api_anomaly.model.fit import Fitted
 from api_anomaly.feedback.labels import LABEL, labels_of
-from api_anomaly.runtime.recent_anomalies import RecentAnomalies
+from api_anomaly.runtime.feedback import RecentAnomalies
 from api_anomaly.telemetry.journal import Journal
 from api_anomaly.feedback.decode import FeedbackReader
 from api_anomaly.runtime.label_store import LabelStore
 from api_anomaly.errors import BatchTooLarge
-from api_anomaly.storage.label_file import FeedbackFile, Kept
+from api_anomaly.storage.label_file import LabelFile, LabelRecord
 from api_anomaly.storage.keys import SigningKeys
 from tests.support.paths import ROOT
 
@@ -33,20 +33,20 @@ DAY = 86_400.0
 
 
 def in_a_loop(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:
-    """A test that awaits."""
+    """Run an async test."""
 
     @wraps(test)
-    def run(*given: Any, **named: Any) -> None:
-        async def story() -> None:
-            await test(*given, **named)
+    def run(*args: Any, **kwargs: Any) -> None:
+        async def run_test() -> None:
+            await test(*args, **kwargs)
 
-        asyncio.run(story())
+        asyncio.run(run_test())
 
     return run
 
 
 class Clock:
-    """A clock that a test puts forward."""
+    """A clock that a test advances."""
 
     def __init__(self) -> None:
         self.now = 1_700_000_000.0
@@ -68,20 +68,20 @@ def journal(tmp_path: Path) -> Any:
 
 
 @pytest.fixture()
-def book(
+def open_store(
     tmp_path: Path, keys: SigningKeys, journal: Journal, clock: Clock
 ) -> Callable[..., LabelStore]:
-    """A book over one file, as often as one likes."""
+    """Constructs stores of the same file."""
 
-    def opened(most: int = 100, file: FeedbackFile | None = None) -> LabelStore:
-        kept = file or FeedbackFile(tmp_path / "feedback", keys)
-        return LabelStore(kept, 90.0, most, journal, clock)
+    def construct(max_labels: int = 100, file: LabelFile | None = None) -> LabelStore:
+        labels = file or LabelFile(tmp_path / "feedback", keys)
+        return LabelStore(labels, 90.0, max_labels, journal, clock)
 
-    return opened
+    return construct
 
 
 def labels(*users: int, given: float, hostile: bool = False) -> Any:
-    """A lesson about each user."""
+    """A label about each user."""
     rows = np.arange(len(users))[:, None] + np.zeros(LABEL["row"].shape, np.float32)
     keys = np.repeat(np.array(users, np.uint64)[:, None], 3, axis=1)
     made = labels_of(rows.astype(np.float32), keys, np.array(users, np.float64))
@@ -90,115 +90,119 @@ def labels(*users: int, given: float, hostile: bool = False) -> Any:
 
 
 @in_a_loop
-async def test_lessons_expire_without_a_call_of_feedback(
-    book: Callable[..., LabelStore], clock: Clock, fitted: Fitted
+async def test_labels_expire_without_a_call_of_feedback(
+    open_store: Callable[..., LabelStore], clock: Clock, fitted: Fitted
 ) -> None:
-    mine = book()
-    await mine.open()
-    assert await mine.feedback_for(fitted.model) is None and not mine.stale
-    await mine.add(labels(1, 2, given=clock.now))
+    store = open_store()
+    await store.load()
+    assert await store.feedback_for(fitted.model) is None and not store.has_expired
+    await store.add(labels(1, 2, given=clock.now))
     clock.now += 60 * DAY
-    await mine.add(labels(3, given=clock.now, hostile=True))
-    assert (await mine.feedback_for(fitted.model)) is not None and not mine.stale
-    assert mine.counted()[:3] == (2, 1, 0)
+    await store.add(labels(3, given=clock.now, hostile=True))
+    assert (await store.feedback_for(fitted.model)) is not None and not store.has_expired
+    assert store.counts()[:3] == (2, 1, 0)
     clock.now += 31 * DAY
-    assert mine.stale
-    feedback = await mine.feedback_for(fitted.model)
-    assert feedback is not None and feedback.own.users.tolist() == [3] and not mine.stale
-    assert mine.counted()[:3] == (0, 1, 2)
+    assert store.has_expired
+    feedback = await store.feedback_for(fitted.model)
+    assert feedback is not None and feedback.own.users.tolist() == [3] and not store.has_expired
+    assert store.counts()[:3] == (0, 1, 2)
     clock.now += 60 * DAY
-    assert mine.stale and await mine.feedback_for(fitted.model) is None and not mine.stale
+    assert (
+        store.has_expired
+        and await store.feedback_for(fitted.model) is None
+        and not store.has_expired
+    )
 
 
 @in_a_loop
-async def test_lessons_of_other_behaviours_are_kept_and_do_not_count(
-    book: Callable[..., LabelStore], clock: Clock, tmp_path: Path, keys: SigningKeys
+async def test_labels_of_other_features_are_stored_but_not_used(
+    open_store: Callable[..., LabelStore], clock: Clock, tmp_path: Path, keys: SigningKeys
 ) -> None:
     other = np.zeros(3, [("anomaly", "S24"), ("given", "f8"), ("row", "f4", (7,))])
-    FeedbackFile(tmp_path / "feedback", keys).append([Kept("another release's", other)])
-    mine = book()
-    await mine.open()
-    await mine.add(labels(1, given=clock.now))
-    again = book()
-    await again.open()
-    assert (again.counted().false_positives, again.counted().other) == (1, 3)
+    LabelFile(tmp_path / "feedback", keys).append([LabelRecord("another release's", other)])
+    store = open_store()
+    await store.load()
+    await store.add(labels(1, given=clock.now))
+    again = open_store()
+    await again.load()
+    assert (again.counts().false_positives, again.counts().incompatible) == (1, 3)
 
 
 @in_a_loop
-async def test_an_older_key_can_go_after_a_start_with_both(
-    tmp_path: Path, book: Callable[..., LabelStore], clock: Clock
+async def test_an_older_key_can_be_removed_after_a_start_with_both(
+    tmp_path: Path, open_store: Callable[..., LabelStore], clock: Clock
 ) -> None:
     path, old, new = tmp_path / "feedback", "an old key of the tests", "a new key of the tests"
     for names in ([old], [new, old], [new]):
-        mine = book(file=FeedbackFile(path, SigningKeys(names)))
-        await mine.open()
+        store = open_store(file=LabelFile(path, SigningKeys(names)))
+        await store.load()
         if names == [old]:
-            await mine.add(labels(1, 2, given=clock.now))
-        assert mine.active()["user"].tolist() == [1, 2]
+            await store.add(labels(1, 2, given=clock.now))
+        assert store.active()["user"].tolist() == [1, 2]
 
 
 @in_a_loop
-async def test_the_file_is_tidied_when_most_of_it_does_not_count(
-    book: Callable[..., LabelStore], clock: Clock, tmp_path: Path
+async def test_the_file_is_rewritten_when_most_of_it_is_not_used(
+    open_store: Callable[..., LabelStore], clock: Clock, tmp_path: Path
 ) -> None:
-    mine = book(most=4)
-    await mine.open()
+    store = open_store(max_labels=4)
+    await store.load()
     for user in range(9):
-        await mine.add(labels(user, given=clock.now + user))
+        await store.add(labels(user, given=clock.now + user))
     assert (tmp_path / "feedback").stat().st_size < 9 * LABEL.itemsize
-    again = book(most=4)
-    await again.open()
+    again = open_store(max_labels=4)
+    await again.load()
     assert again.active()["user"].tolist() == [5, 6, 7, 8]
-    assert again.active()["user"].tolist() == mine.active()["user"].tolist()
+    assert again.active()["user"].tolist() == store.active()["user"].tolist()
 
 
 @in_a_loop
-async def test_a_damaged_end_is_told_and_costs_no_more_than_itself(
-    book: Callable[..., LabelStore], clock: Clock, tmp_path: Path
+async def test_a_damaged_end_is_reported_and_the_rest_is_used(
+    open_store: Callable[..., LabelStore], clock: Clock, tmp_path: Path
 ) -> None:
-    mine = book()
-    await mine.open()
-    await mine.add(labels(1, given=clock.now))
+    store = open_store()
+    await store.load()
+    await store.add(labels(1, given=clock.now))
     with (tmp_path / "feedback").open("ab") as file:
         file.write(b"half a rec")
-    again = book()
-    await again.open()
+    again = open_store()
+    await again.load()
     assert again.active()["user"].tolist() == [1]
     assert "feedback damaged" in (tmp_path / "journal.log").read_text()
     assert (tmp_path / "feedback.damaged").exists()
 
 
 @in_a_loop
-async def test_a_file_that_cannot_be_read_leaves_a_service_without_lessons(
-    book: Callable[..., LabelStore], tmp_path: Path
+async def test_a_file_that_cannot_be_read_means_no_labels(
+    open_store: Callable[..., LabelStore], tmp_path: Path
 ) -> None:
     (tmp_path / "feedback").mkdir()
-    mine = book()
-    await mine.open()
-    assert len(mine.active()) == 0
+    store = open_store()
+    await store.load()
+    assert len(store.active()) == 0
     assert "feedback not read" in (tmp_path / "journal.log").read_text()
 
 
-def test_the_anomalies_returned_longest_ago_make_room() -> None:
-    known = RecentAnomalies(4)
+def test_the_oldest_anomalies_are_overwritten() -> None:
+    recent = RecentAnomalies(4)
     rows = labels(*range(6), given=0.0)
-    known.add(rows[:3])
-    known.add(rows[:1])
-    known.add(rows[3:5])
+    recent.add(rows[:3])
+    recent.add(rows[:1])
+    recent.add(rows[3:5])
     names = [name.decode() for name in rows["anomaly"].tolist()]
-    found, unknown = known.find(names)
-    assert unknown == [1, 5] and len(known) == 4
+    found, unknown = recent.find(names)
+    assert unknown == [1, 5] and len(recent) == 4
     assert found["user"][[0, 2, 3, 4]].tolist() == [0, 2, 3, 4]
-    known.add(rows)
-    assert known.find(names)[1] == [0, 1] and len(known) == 4
-    assert known.kept()["user"].tolist() == [2, 3, 4, 5]
+    recent.add(rows)
+    assert recent.find(names)[1] == [0, 1] and len(recent) == 4
+    assert recent.all()["user"].tolist() == [2, 3, 4, 5]
     again = RecentAnomalies(3)
-    again.add(known.kept())
-    assert again.kept()["user"].tolist() == [3, 4, 5]
-    assert len(RecentAnomalies(3).kept()) == 0
+    again.add(recent.all())
+    assert again.all()["user"].tolist() == [3, 4, 5]
+    assert len(RecentAnomalies(3).all()) == 0
 
 
-def test_a_verdict_that_cannot_be_stored_is_refused_and_not_in_force(
+def test_a_verdict_that_cannot_be_stored_is_refused_and_not_used(
     serve: Any, logs: Any, tmp_path: Path
 ) -> None:
     with serve() as client:
@@ -213,7 +217,7 @@ def test_a_verdict_that_cannot_be_stored_is_refused_and_not_in_force(
         assert client.get("/status").json()["feedback"]["active"]["true_positive"] == 1
 
 
-def test_neither_journal_nor_feedback_file_holds_a_user_or_an_address(
+def test_neither_journal_nor_label_file_contains_a_user_or_an_address(
     serve: Any, logs: Any, tmp_path: Path
 ) -> None:
     log = logs(1, 1_700_003_000.0)[0] | {"user_id": "mrs-somebody", "ip_address": "203.0.113.77"}
@@ -230,7 +234,7 @@ def test_neither_journal_nor_feedback_file_holds_a_user_or_an_address(
         assert name not in written
 
 
-def test_a_killed_service_has_every_verdict_that_it_acknowledged(logs: Any, tmp_path: Path) -> None:
+def test_a_killed_service_has_every_acknowledged_verdict(logs: Any, tmp_path: Path) -> None:
     environ = os.environ | {
         "AUTH_TOKEN": TOKEN,
         "MODEL_PATH": str(tmp_path / "isolation_forest.pkl"),
@@ -243,22 +247,22 @@ def test_a_killed_service_has_every_verdict_that_it_acknowledged(logs: Any, tmp_
     }
     batch = logs(40, 1_700_003_000.0)
     acknowledged = 0
-    with living(environ) as (client, kill):
+    with RunningProcess(environ) as (client, kill):
         assert client.post("/train", json={"logs": logs(300)}).status_code == 200
-        assassin = threading.Timer(0.4, kill)
+        killer = threading.Timer(0.4, kill)
         for log in batch * 100:
             item = {"log": log | {"response_size": acknowledged}, "verdict": "false_positive"}
             try:
                 acknowledged += client.post("/feedback", json={"items": [item]}).status_code == 200
             except httpx.TransportError:
                 break
-            if acknowledged == 1 and not assassin.is_alive():
-                assassin.start()
-        assassin.join()
+            if acknowledged == 1 and not killer.is_alive():
+                killer.start()
+        killer.join()
     assert acknowledged
-    with living(environ) as (client, kill):
-        told = client.get("/status").json()["feedback"]
-        assert told["active"]["false_positive"] + told["replaced"] >= acknowledged
+    with RunningProcess(environ) as (client, kill):
+        status = client.get("/status").json()["feedback"]
+        assert status["active"]["false_positive"] + status["replaced"] >= acknowledged
         kill()
 
 
@@ -267,8 +271,8 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-class living:
-    """A service in a process of its own; and a way to kill it."""
+class RunningProcess:
+    """A service in a process of its own, and a function that kills it."""
 
     def __init__(self, environ: dict[str, str]) -> None:
         self._environ = environ
@@ -278,8 +282,8 @@ class living:
         url = f"http://127.0.0.1:{self._environ['PORT']}"
         headers = {"Authorization": f"Bearer {TOKEN}"}
         self._client = httpx.Client(base_url=url, headers=headers, timeout=120)
-        until = time.monotonic() + 120
-        while time.monotonic() < until:
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline:
             try:
                 if self._client.get("/health").status_code == 200:
                     break
@@ -293,6 +297,6 @@ class living:
         self._client.close()
 
 
-def test_a_million_values_that_are_no_verdicts_are_refused_before_they_are_parsed() -> None:
+def test_a_million_values_are_refused_before_they_are_parsed() -> None:
     with pytest.raises(BatchTooLarge, match="more values"):
         FeedbackReader(1_000).read(b'{"items": [' + b"0," * 1_000_000 + b"0]}")

@@ -1,4 +1,4 @@
-"""What a start or a training needed goes back to the system, and comes back when it is needed."""
+"""Memory that starting and training needed is released, and is read again when needed."""
 
 import re
 from pathlib import Path
@@ -6,21 +6,21 @@ from pathlib import Path
 import numba
 import pytest
 
-from api_anomaly.runtime.free_memory import normalize, give_back
+from api_anomaly.runtime.free_memory import clean_mappings, release_memory
 
 
 def compiler_kilobytes() -> int:
-    """How much of LLVM is in this process and has never been written."""
+    """Resident kilobytes of LLVM in this process that were never written."""
     smaps = Path("/proc/self/smaps").read_text()
     sizes = re.findall(r"r-[x-]p .*/libllvmlite\.so\n(?:\w+:.*\n)*?Rss: +(\d+) kB", smaps)
     return sum(map(int, sizes))
 
 
-@pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="only Linux says it")
-def test_the_compiler_goes_and_comes_back() -> None:
+@pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="needs Linux")
+def test_the_compiler_is_released_and_still_works() -> None:
     assert int(numba.njit(lambda x: x + 1)(1)) == 2
     before = compiler_kilobytes()
-    give_back()
+    release_memory()
     assert compiler_kilobytes() < before / 4
     assert int(numba.njit(lambda x: x + 2)(1)) == 3
 
@@ -34,20 +34,20 @@ def mapping(rights: str, name: str = "/x/libllvmlite.so", anonymous: int = 0, sw
 
 
 @pytest.mark.parametrize("rights", ["r-xp", "r--p"])
-def test_only_what_the_file_still_holds_is_given_back(rights: str) -> None:
+def test_only_pages_that_equal_the_file_are_released(rights: str) -> None:
     found = [(0x7F0000001000, 0x2000)]
-    assert normalize(mapping(rights).encode()) == found
-    for kept in (
+    assert clean_mappings(mapping(rights).encode()) == found
+    for excluded in (
         mapping(rights, anonymous=4),
         mapping(rights, swap=1_792),
         mapping("rw-p"),
         mapping(rights, "/x/libpython.so"),
         mapping(rights).replace("Swap:", "Other:"),
     ):
-        assert normalize(kept.encode()) == []
-        assert normalize((kept + mapping(rights)).encode()) == found
+        assert clean_mappings(excluded.encode()) == []
+        assert clean_mappings((excluded + mapping(rights)).encode()) == found
 
 
-def test_names_that_are_no_text_do_no_harm() -> None:
+def test_file_names_that_are_not_utf8_are_accepted() -> None:
     strange = mapping("r-xp", "/tmp/caf").encode().replace(b"caf", b"caf\xe9")
-    assert normalize(strange + mapping("r-xp").encode()) == [(0x7F0000001000, 0x2000)]
+    assert clean_mappings(strange + mapping("r-xp").encode()) == [(0x7F0000001000, 0x2000)]

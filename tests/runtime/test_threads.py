@@ -1,4 +1,4 @@
-"""Independent tasks are done by several hands, in whatever order, and none is left or lost."""
+"""Independent tasks run in several threads; each runs once, and results keep their order."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -22,34 +22,34 @@ def test_results_are_in_the_order_of_the_tasks(executor: ThreadExecutor) -> None
     assert executor([]) == []
 
 
-def test_a_task_may_ask_for_hands_in_turn(executor: ThreadExecutor) -> None:
+def test_a_task_may_run_tasks_itself(executor: ThreadExecutor) -> None:
     def tree(depth: int) -> int:
         return 1 if depth == 0 else sum(executor([partial(tree, depth - 1)] * 3))
 
     assert tree(5) == 3**5
 
 
-def test_two_hands_work_at_once_and_the_first_task_is_the_callers() -> None:
+def test_two_tasks_run_at_once_and_the_first_in_the_calling_thread() -> None:
     both = Barrier(2, timeout=30.0)
 
-    def who() -> str:
+    def thread_name() -> str:
         both.wait()
         return current_thread().name
 
     with ThreadPoolExecutor(1) as executor:
-        mine, helpers = ThreadExecutor(executor, 1)([who, who])
-    assert mine == current_thread().name != helpers
+        caller, helper = ThreadExecutor(executor, 1)([thread_name, thread_name])
+    assert caller == current_thread().name != helper
 
 
-@pytest.mark.parametrize("place", [0, 1, 9])
-def test_what_a_task_raises_is_raised_when_all_hands_rest(
-    executor: ThreadExecutor, place: int
+@pytest.mark.parametrize("index", [0, 1, 9])
+def test_an_exception_of_a_task_is_raised_after_all_threads_have_ended(
+    executor: ThreadExecutor, index: int
 ) -> None:
     def broken() -> Any:
         raise ValueError("broken")
 
     tasks: list[Callable[[], Any]] = [int] * 10
-    tasks[place] = broken
+    tasks[index] = broken
     with pytest.raises(ValueError, match="broken"):
         executor(tasks)
     assert executor([int]) == [0]

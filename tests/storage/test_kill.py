@@ -10,7 +10,7 @@ from pathlib import Path
 
 from api_anomaly.model.fit import Fitted
 from api_anomaly.storage.keys import SigningKeys
-from api_anomaly.storage.manifest import Facts
+from api_anomaly.storage.manifest import TrainingFacts
 from api_anomaly.storage.models import ModelStore
 from tests.support.paths import ROOT
 
@@ -33,7 +33,7 @@ KILLS = 5
 
 
 def test_a_kill_at_any_moment_of_a_save_leaves_a_model_that_loads(
-    tmp_path: Path, fitted: Fitted, facts: Facts
+    tmp_path: Path, fitted: Fitted, facts: TrainingFacts
 ) -> None:
     (tmp_path / "given").write_bytes(pickle.dumps((fitted.model, facts)))
     vault = ModelStore(

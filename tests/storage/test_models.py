@@ -25,7 +25,7 @@ from api_anomaly.errors import (
 )
 from api_anomaly.storage.atomic_files import UNFINISHED
 from api_anomaly.storage.keys import SigningKeys
-from api_anomaly.storage.manifest import Facts, digest, read_manifest, write_manifest
+from api_anomaly.storage.manifest import TrainingFacts, digest, read_manifest, write_manifest
 from api_anomaly.storage.models import ModelStore
 
 
@@ -40,7 +40,7 @@ def vault(folder: Path, keys: SigningKeys) -> ModelStore:
 
 
 @pytest.fixture()
-def saved(vault: ModelStore, fitted: Fitted, facts: Facts, now: datetime) -> str:
+def saved(vault: ModelStore, fitted: Fitted, facts: TrainingFacts, now: datetime) -> str:
     return vault.save(fitted.model, facts, now).version
 
 
@@ -62,7 +62,7 @@ class Bomb:
 
 
 def test_a_kept_model_comes_back_with_its_facts_and_scores_the_same(
-    vault: ModelStore, fitted: Fitted, facts: Facts, now: datetime, logs, columns
+    vault: ModelStore, fitted: Fitted, facts: TrainingFacts, now: datetime, logs, columns
 ) -> None:
     kept = vault.save(fitted.model, facts, now)
     model, manifest = vault.load()
@@ -121,7 +121,7 @@ def test_a_foreign_pickle_is_never_opened(
 
 
 def test_a_foreign_file_in_place_of_the_link_is_refused_and_the_next_training_takes_its_place(
-    vault: ModelStore, folder: Path, saved: str, fitted: Fitted, facts: Facts, now: datetime
+    vault: ModelStore, folder: Path, saved: str, fitted: Fitted, facts: TrainingFacts, now: datetime
 ) -> None:
     (folder / "isolation_forest.pkl").unlink()
     (folder / "isolation_forest.pkl").write_bytes(b"not ours")
@@ -190,7 +190,7 @@ def test_another_installations_model_is_refused(folder: Path, saved: str) -> Non
 
 
 def test_a_signing_key_can_be_changed_in_steps(
-    folder: Path, saved: str, fitted: Fitted, facts: Facts, now: datetime
+    folder: Path, saved: str, fitted: Fitted, facts: TrainingFacts, now: datetime
 ) -> None:
     def vault_with(*keys: str) -> ModelStore:
         paths = folder / "isolation_forest.pkl", folder / "scaler.pkl"
@@ -230,7 +230,7 @@ def test_a_signed_file_that_todays_libraries_cannot_read_is_incompatible(
 
 
 def test_only_the_last_versions_stay_and_the_served_one_always(
-    folder: Path, keys: SigningKeys, fitted: Fitted, facts: Facts, now: datetime
+    folder: Path, keys: SigningKeys, fitted: Fitted, facts: TrainingFacts, now: datetime
 ) -> None:
     vault = ModelStore(
         folder / "isolation_forest.pkl", folder / "scaler.pkl", keys, versions_kept=2
@@ -247,7 +247,7 @@ def test_only_the_last_versions_stay_and_the_served_one_always(
 
 
 def test_model_and_scaler_may_live_in_different_folders(
-    tmp_path: Path, keys: SigningKeys, fitted: Fitted, facts: Facts, now: datetime
+    tmp_path: Path, keys: SigningKeys, fitted: Fitted, facts: TrainingFacts, now: datetime
 ) -> None:
     model, peer_baseline = tmp_path / "a" / "forest.bin", tmp_path / "b" / "deep" / "scaler.bin"
     vault = ModelStore(model, peer_baseline, keys)
@@ -270,7 +270,7 @@ def test_relative_paths_follow_the_working_folder(
     monkeypatch: pytest.MonkeyPatch,
     keys: SigningKeys,
     fitted: Fitted,
-    facts: Facts,
+    facts: TrainingFacts,
     now: datetime,
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -280,7 +280,7 @@ def test_relative_paths_follow_the_working_folder(
 
 
 def test_what_a_killed_process_left_is_swept_by_the_next_save(
-    vault: ModelStore, folder: Path, saved: str, fitted: Fitted, facts: Facts, now: datetime
+    vault: ModelStore, folder: Path, saved: str, fitted: Fitted, facts: TrainingFacts, now: datetime
 ) -> None:
     left = folder / "versions" / f"{UNFINISHED}0123"
     left.mkdir()
@@ -292,7 +292,7 @@ def test_what_a_killed_process_left_is_swept_by_the_next_save(
 
 
 def test_a_failed_save_leaves_the_current_model_and_no_rest(
-    vault: ModelStore, folder: Path, saved: str, fitted: Fitted, facts: Facts, now: datetime
+    vault: ModelStore, folder: Path, saved: str, fitted: Fitted, facts: TrainingFacts, now: datetime
 ) -> None:
     later = now + timedelta(seconds=1)
     taken = folder / "versions" / vault.save(fitted.model, facts, later).version
@@ -310,7 +310,7 @@ def test_a_failed_save_leaves_the_current_model_and_no_rest(
 
 
 def test_a_switch_while_somebody_reads_is_not_taken_for_tampering(
-    folder: Path, saved: str, keys: SigningKeys, fitted: Fitted, facts: Facts, now: datetime
+    folder: Path, saved: str, keys: SigningKeys, fitted: Fitted, facts: TrainingFacts, now: datetime
 ) -> None:
     paths = folder / "isolation_forest.pkl", folder / "scaler.pkl"
     writer, reader = ModelStore(*paths, keys, versions_kept=1), ModelStore(*paths, keys)
@@ -347,7 +347,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_a_full_disk_is_named_and_leaves_the_current_model(
-    small_disk: Path, keys: SigningKeys, fitted: Fitted, facts: Facts, now: datetime
+    small_disk: Path, keys: SigningKeys, fitted: Fitted, facts: TrainingFacts, now: datetime
 ) -> None:
     vault = ModelStore(small_disk / "isolation_forest.pkl", small_disk / "scaler.pkl", keys, 100)
     saved = []

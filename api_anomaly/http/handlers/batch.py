@@ -1,14 +1,17 @@
 """What POST /detect and POST /feedback share: admission, the body, and idempotent retries."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 
 from starlette.requests import Request
 from starlette.responses import Response
 
+from api_anomaly.errors import IdempotencyKeyInvalid
 from api_anomaly.http.body import BodyLimits, read_body
 from api_anomaly.http.state import HttpState
-from api_anomaly.runtime.idempotency import owned_key, retry_key
+from api_anomaly.runtime.idempotency import storage_key
 
+#: draft-ietf-httpapi-idempotency-key-header proposes UUIDs.
+_MAX_KEY_CHARACTERS = 255
 #: Computes the response body from the request body.
 Process = Callable[[HttpState, bytes], Awaitable[bytes]]
 
@@ -23,7 +26,7 @@ async def respond(
     what `process` raises.
     """
     headers, settings = request.scope["headers"], state.app.settings
-    key = retry_key(headers)
+    key = idempotency_key(headers)
     with state.admission.ticket() as ticket:
         limits = BodyLimits(settings.max_body_bytes, settings.body_seconds, ticket.hold)
         body = await read_body(headers, request.receive, limits)
@@ -35,8 +38,18 @@ async def respond(
         if key is None:
             return Response(await admitted(), media_type="application/json")
         owner = request.scope["state"]["caller"].owner
-        content, replayed = await state.app.idempotency.answer(
-            owned_key(owner, key_prefix + key), body, admitted
+        content, replayed = await state.app.idempotency.respond(
+            storage_key(owner, key_prefix + key), body, admitted
         )
     extra_headers = {"idempotency-replayed": "true"} if replayed else None
     return Response(content, headers=extra_headers, media_type="application/json")
+
+
+def idempotency_key(headers: Iterable[tuple[bytes, bytes]]) -> bytes | None:
+    """The Idempotency-Key, if there is one. Raises IdempotencyKeyInvalid."""
+    for name, value in headers:
+        if name == b"idempotency-key":
+            if not 1 <= len(value) <= _MAX_KEY_CHARACTERS:
+                raise IdempotencyKeyInvalid(f"A key has 1 to {_MAX_KEY_CHARACTERS} characters.")
+            return value
+    return None

@@ -1,7 +1,6 @@
 """POST /detect."""
 
 import time
-from collections import Counter
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -11,12 +10,13 @@ import numpy as np
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api_anomaly.detector import Anomaly, Detections
+from api_anomaly.detector import Anomaly
 from api_anomaly.http.handlers.batch import respond
 from api_anomaly.http.state import HttpState
 from api_anomaly.logs.decode import DetectRequest
 from api_anomaly.logs.schema import Log, known_amount
 from api_anomaly.rules import Fired
+from api_anomaly.runtime.detection import DetectionResult
 from api_anomaly.runtime.state import AppState
 from api_anomaly.runtime.threads import in_thread
 
@@ -47,44 +47,17 @@ async def _decode_and_score(state: HttpState, body: bytes) -> bytes:
 
 
 async def _score(app: AppState, request: DetectRequest) -> bytes:
-    await app.feedback.refresh()
-    served, detections = await app.detection.observe(
-        request.columns, request.threshold, request.update_state
-    )
-    app.feedback.remember(detections)
-    total, fired = len(request.logs), None
-    if request.include_rules:
-        fired = await app.rule_comparison.on(request.logs, request.columns, request.update_state)
-    version = served.manifest.version
-    _record(app, detections, total, version)
-    scores = request.include_scores
-    encode = partial(encode_response, request.logs, detections, version, scores, fired)
+    result = await app.detection.detect(request)
+    encode = partial(encode_response, request.logs, result, request.include_scores)
     # Most responses are short even for a large batch; a thread would take longer than encoding.
-    entries = len(detections.anomalies) if fired is None and not scores else total
+    everything = request.include_scores or result.fired is not None
+    entries = len(request.logs) if everything else len(result.detections.anomalies)
     return encode() if entries <= app.settings.inline_logs else await in_thread(encode)
 
 
-def _record(app: AppState, detections: Detections, total: int, version: str) -> None:
-    app.metrics.count("logs_scored_total", by=total)
-    app.metrics.count("logs_with_history_total", by=round(detections.confidence * total))
-    app.metrics.observe_all("log_anomaly_score", -detections.scores)
-    app.metrics.observe("detect_batch_logs", total)
-    if not detections.anomalies:
-        return
-    severities = Counter(anomaly.severity for anomaly in detections.anomalies)
-    for severity, count in severities.items():
-        app.metrics.count("anomalies_detected_total", severity, by=count)
-    app.journal.info("anomalies found", logs=total, version=version, **severities)
-
-
-def encode_response(
-    logs: Sequence[Log],
-    detections: Detections,
-    version: str,
-    include_scores: bool,
-    fired: Fired | None = None,
-) -> bytes:
-    """A `DetectResponse` as JSON. `fired`: the static rules, if they were asked for."""
+def encode_response(logs: Sequence[Log], result: DetectionResult, include_scores: bool) -> bytes:
+    """A `DetectResponse` as JSON."""
+    detections = result.detections
     total, count = len(logs), len(detections.anomalies)
     response: dict[str, Any] = {
         "anomalies": [_anomaly(logs[found.index], found) for found in detections.anomalies],
@@ -92,13 +65,13 @@ def encode_response(
         "anomaly_count": count,
         "anomaly_rate": count / total if total else 0.0,
         "model_confidence": detections.confidence,
-        "model_version": version,
+        "model_version": result.version,
         "threshold": detections.threshold,
     }
     if include_scores:
         response["scores"] = detections.scores.tolist()
-    if fired is not None:
-        response |= _rules(fired, [found.index for found in detections.anomalies])
+    if result.fired is not None:
+        response |= _rules(result.fired, [found.index for found in detections.anomalies])
     return msgspec.json.encode(response)
 
 

@@ -36,7 +36,7 @@ async def _take(state: HttpState, body: bytes) -> bytes:
 
 
 def _response(result: FeedbackResult, verdicts: FeedbackRequest, days: float) -> FeedbackResponse:
-    version = result.served.manifest.version
+    version = result.served.version
     items = [_item(result, i) for i in range(len(result.labels))]
     changes = Counter(map(_change, items))
     other = verdicts.model_version not in (None, version)
@@ -53,19 +53,19 @@ def _response(result: FeedbackResult, verdicts: FeedbackRequest, days: float) ->
             "changed": changes["changed"],
             "repeated": changes["repeated"],
         },
-        "active": active_verdicts(result.counted),
+        "active": active_verdicts(result.counts),
         "items": items,
     }
 
 
 def _item(result: FeedbackResult, i: int) -> FeedbackItemResponse:
     threshold = result.served.detector.model.threshold
-    label, earlier = result.labels[i], result.earlier[i]
-    before, after = float(result.before[i]), float(result.after[i])
+    label, replaced = result.labels[i], result.replaced[i]
+    before, after = float(result.scores_before[i]), float(result.scores_after[i])
     return {
         "anomaly_id": label["anomaly"].decode(),
         "verdict": _VERDICT_NAMES[bool(label["hostile"])],
-        "was": None if earlier is None else _VERDICT_NAMES[earlier],
+        "was": None if replaced is None else _VERDICT_NAMES[replaced],
         "score_before": before,
         "anomaly_score": after,
         "anomaly_before": before < threshold,

@@ -17,6 +17,6 @@ async def health(_request: Request, state: HttpState) -> Response:
         "status": "healthy",
         "timestamp": datetime.now(UTC).isoformat(),
         "version": __version__,
-        "model_loaded": state.app.detection.served is not None,
+        "model_loaded": state.app.registry.served is not None,
     }
     return json_response(response)

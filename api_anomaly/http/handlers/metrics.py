@@ -11,7 +11,5 @@ async def metrics(_request: Request, state: HttpState) -> Response:
     """Metrics in Prometheus' text format. Needs a token only where `METRICS_TOKEN` is set."""
     app = state.app
     app.metrics.set("open_requests", state.admission.open_requests)
-    age = app.snapshots.age
-    app.metrics.set("snapshot_age_seconds", float("nan") if age is None else age)
-    app.detection.measure_memory()
+    app.measure()
     return Response(app.metrics.text(), media_type=CONTENT_TYPE)

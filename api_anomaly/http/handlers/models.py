@@ -3,7 +3,6 @@
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api_anomaly.errors import ModelIncompatible, ModelNotTrusted
 from api_anomaly.http.problems import json_response
 from api_anomaly.http.responses import LoadResponse
 from api_anomaly.http.state import HttpState
@@ -12,12 +11,7 @@ from api_anomaly.http.state import HttpState
 async def load_model(_request: Request, state: HttpState) -> Response:
     """Serve the model that is on disk. Its signature is verified before it is opened."""
     app = state.app
-    try:
-        served = await app.detection.reload(app.snapshots.restored)
-    except (ModelNotTrusted, ModelIncompatible):
-        app.metrics.count("storage_failures_total", "model")
-        raise
-    version = served.manifest.version
+    version = (await app.registry.load()).version
     app.journal.info("model loaded", version=version)
     response: LoadResponse = {
         "status": "success",

@@ -12,7 +12,7 @@ from api_anomaly.http.responses import (
     StatusResponse,
 )
 from api_anomaly.http.state import HttpState
-from api_anomaly.runtime.detection import Served
+from api_anomaly.runtime.registry import ServedModel
 from api_anomaly.runtime.feedback import FeedbackService
 from api_anomaly.runtime.threads import in_thread
 from api_anomaly.runtime.training import TrainingService
@@ -21,15 +21,15 @@ from api_anomaly.runtime.training import TrainingService
 async def status(_request: Request, state: HttpState) -> Response:
     """The served model and what was measured of it, memory, feedback and the last training."""
     app = state.app
-    versions = await in_thread(app.model_store.versions)
-    served = app.detection.served
+    versions = await in_thread(app.registry.versions)
+    served = app.registry.served
     facts = served.manifest.facts if served else None
     response: StatusResponse = {
         "is_trained": served is not None,
         "training_date": served.manifest.created if served else None,
         "model_accuracy": facts.accuracy if facts else None,
         "feature_count": facts.feature_count if facts else 0,
-        "model_version": served.manifest.version if served else None,
+        "model_version": served.version if served else None,
         "threshold": facts.threshold if facts else None,
         "training_samples": facts.training_samples if facts else None,
         "held_out_precision": facts.held_out_precision if facts else None,
@@ -37,7 +37,7 @@ async def status(_request: Request, state: HttpState) -> Response:
         "alert_budget": facts.alert_budget if facts else None,
         "training_running": app.training.running,
         "last_training": _last_training(app.training),
-        "memory": _memory(served, app.snapshots.age),
+        "memory": _memory(served, app.snapshots.age_seconds),
         "feedback": _feedback(app.feedback),
         "versions": versions,
     }
@@ -45,13 +45,13 @@ async def status(_request: Request, state: HttpState) -> Response:
 
 
 def _last_training(training: TrainingService) -> LastTraining | None:
-    ended = training.ended
-    if ended is None:
+    last = training.last
+    if last is None:
         return None
-    return {"outcome": ended.outcome, "error": ended.error, "timestamp": ended.timestamp}
+    return {"outcome": last.outcome, "error": last.error, "timestamp": last.timestamp}
 
 
-def _memory(served: Served | None, snapshot_age: float | None) -> MemoryStatus | None:
+def _memory(served: ServedModel | None, snapshot_age: float | None) -> MemoryStatus | None:
     if served is None:
         return None
     memory = served.detector.memory
@@ -64,12 +64,12 @@ def _memory(served: Served | None, snapshot_age: float | None) -> MemoryStatus |
 
 
 def _feedback(feedback: FeedbackService) -> FeedbackStatus:
-    counts = feedback.book.counted()
+    counts = feedback.labels.counts()
     return {
         "active": active_verdicts(counts),
         "expired": counts.expired,
         "replaced": counts.replaced,
-        "incompatible": counts.other,
+        "incompatible": counts.incompatible,
         "users": counts.users,
         "trained_on": feedback.trained_on,
         "last_change": None if counts.last is None else iso_time(counts.last),

@@ -19,7 +19,7 @@ async def train(request: Request, state: HttpState) -> Response:
     threshold."""
     app = state.app
     started = time.perf_counter()
-    with app.training.claimed():
+    with app.training.reserved():
         limits = BodyLimits(
             app.settings.max_training_body_bytes, app.settings.body_seconds, _not_counted
         )

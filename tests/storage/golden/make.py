@@ -17,7 +17,7 @@ from api_anomaly.model.fit import fit  # noqa: E402
 from api_anomaly.model.scorer import FitOptions  # noqa: E402
 from api_anomaly.features.memory import Memory  # noqa: E402
 from api_anomaly.storage.keys import SigningKeys  # noqa: E402
-from api_anomaly.storage.manifest import Facts  # noqa: E402
+from api_anomaly.storage.manifest import TrainingFacts  # noqa: E402
 from api_anomaly.storage.models import ModelStore  # noqa: E402
 from tests.support.traffic import as_columns, ordinary_logs  # noqa: E402
 
@@ -27,7 +27,7 @@ KEY = "the key of the golden models"
 
 def main() -> None:
     fitted = fit(as_columns(ordinary_logs(90)), FitOptions(trees=3, memory_entities=64))
-    facts = Facts(
+    facts = TrainingFacts(
         training_samples=90,
         train_anomalies=fitted.facts.train_anomalies,
         test_anomalies=fitted.facts.test_anomalies,
