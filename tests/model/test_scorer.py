@@ -19,7 +19,7 @@ from api_anomaly.model.executor import Executor
 from api_anomaly.model.fit import Fitted, fit
 from api_anomaly.model.scorer import FitOptions, FittedScorer, TrainingData, as_dict
 from api_anomaly.storage.keys import SigningKeys
-from api_anomaly.storage.manifest import Facts
+from api_anomaly.storage.manifest import TrainingFacts
 from api_anomaly.storage.models import ModelStore
 from tests.support.streams import columns, traffic
 
@@ -67,7 +67,7 @@ def trained(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_every_scorer_of_the_table_is_trained_stored_loaded_and_used(
-    trained: Fitted, facts: Facts, keys: SigningKeys, tmp_path: Path
+    trained: Fitted, facts: TrainingFacts, keys: SigningKeys, tmp_path: Path
 ) -> None:
     store = ModelStore(tmp_path / "isolation_forest.pkl", tmp_path / "scaler.pkl", keys)
     store.save(trained.model, facts, datetime(2026, 1, 1, tzinfo=UTC))
