@@ -1,7 +1,8 @@
 """kill -9 at random moments of everything that writes to the disk.
 
 The next start must find a verified model no older than the last one acknowledged, a memory no older
-than a snapshot interval, and every response that was given under an idempotency key.
+than a snapshot interval, and every response under an idempotency key that was given before that:
+a later one may be gone together with the memory that it describes, and is then scored anew.
 """
 
 import argparse
@@ -80,7 +81,7 @@ class Acknowledged:
     """What the service has acknowledged so far."""
 
     version: str = ""
-    by_key: dict[str, tuple[bytes, bytes]] = field(default_factory=dict)
+    by_key: dict[str, tuple[bytes, bytes, float]] = field(default_factory=dict)
     #: (time, number of the batch) of each acknowledged batch.
     actors: list[tuple[float, int]] = field(default_factory=list)
     sent: int = 0
@@ -105,7 +106,7 @@ def _detect(service: Service, acknowledged: Acknowledged) -> None:
         response = service.request("POST", "/detect", body, Idempotency_Key=key)
         if response.status != 200:
             return
-        acknowledged.by_key[key] = (body, response.body)
+        acknowledged.by_key[key] = (body, response.body, time.monotonic())
         acknowledged.actors.append((time.monotonic(), acknowledged.sent))
 
 
@@ -239,12 +240,31 @@ def _check(
     if stored < acknowledged.verdicts:
         found.lost["verdict"] += 1
     acknowledged.verdicts = stored
+    _check_responses(service, acknowledged, killed, random_, found)
+
+
+def _check_responses(
+    service: Service,
+    acknowledged: Acknowledged,
+    killed: float,
+    random_: random.Random,
+    found: _Counts,
+) -> None:
+    """Ask again for five responses. One that was given since the last snapshot may be gone."""
+    since = killed - _SNAPSHOT_SECONDS - _WRITING_SECONDS
+    unsaved = {key for key, (_, _, given) in acknowledged.by_key.items() if given > since}
     for key in random_.sample(sorted(acknowledged.by_key), min(5, len(acknowledged.by_key))):
-        body, first = acknowledged.by_key[key]
+        body, first, _ = acknowledged.by_key[key]
         again = service.request("POST", "/detect", body, Idempotency_Key=key)
         found.responses += 1
-        if again.body != first or again.headers.get("idempotency-replayed") != "true":
-            found.lost["response"] += 1
+        replayed = again.headers.get("idempotency-replayed") == "true"
+        found.lost["response"] += again.body != first if replayed else key not in unsaved
+        if not replayed:
+            acknowledged.by_key[key] = (body, again.body, time.monotonic())
+            acknowledged.base += 1  # the user of this log is new again
+        unsaved.discard(key)
+    for key in unsaved:  # whether they were in the last snapshot is not known
+        del acknowledged.by_key[key]
 
 
 def _check_memory(actors: int, acknowledged: Acknowledged, killed: float, found: _Counts) -> None:
