@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from api_anomaly.explain.reasons import Reason, explain
 from api_anomaly.features.extract import Extraction, extract
 from api_anomaly.features.memory import Memory
-from api_anomaly.feedback.labels import LABEL, labels_of
-from api_anomaly.feedback.rescoring import Feedback
+from api_anomaly.feedback.labels import LABEL, build_labels
+from api_anomaly.feedback.rescoring import Rescoring
 from api_anomaly.logs.columns import Columns
 from api_anomaly.model.bundle import Model, to_score
 
-ENOUGH_HISTORY = 20  # logs of a user or its address before it can be judged by its own past
+ENOUGH_HISTORY = 20  # logs of a user or its address before its own past can be used
 _NO_LABELS = np.zeros(0, LABEL)
 
 
@@ -35,11 +35,11 @@ class Anomaly(NamedTuple):
 
 @dataclass(frozen=True)
 class Detections:
-    """Anomaly scores (n,), the threshold used, and the anomalies (m), with `labels` (m,) about them
-    that no analyst has given yet.
+    """Anomaly scores (n,), the threshold used, and the anomalies (m), with a label record
+    (m,) of each, without a verdict yet.
 
     `confidence` is the share of logs whose user or address has enough history; `raised` and
-    `quieted` count the logs that are anomalies, or are none, because of feedback.
+    `quieted` count the logs that are anomalies, or are none, because of labels.
     """
 
     scores: NDArray[np.float64]
@@ -52,14 +52,14 @@ class Detections:
 
 
 class Detector:
-    """A model with a memory, and with feedback where analysts gave any. Not thread-safe: its owner
-    makes one call at a time.
+    """A model with a memory, and the rescoring by analysts' labels if there are any. Not
+    thread-safe: its owner makes one call at a time.
     """
 
-    def __init__(self, model: Model, memory: Memory, feedback: Feedback | None = None) -> None:
+    def __init__(self, model: Model, memory: Memory, rescoring: Rescoring | None = None) -> None:
         self.model = model
         self.memory = memory
-        self.feedback = feedback
+        self.rescoring = rescoring
 
     def detect(
         self, columns: Columns, threshold: float | None = None, remember: bool = True
@@ -83,8 +83,8 @@ class Detector:
         return Detections(scores, limit, anomalies, confidence, labels, raised, quieted)
 
     def labels(self, columns: Columns) -> NDArray[Any]:
-        """Labels (n,) about n logs that no analyst has given yet: each log alone, as if it came
-        now, and not remembered.
+        """Label records (n,) of n logs, without a verdict yet: each log is scored alone, as if it
+        came now, and not remembered.
 
         About 0.2 milliseconds a log: the memory that all users share is copied for each.
         """
@@ -95,15 +95,15 @@ class Detector:
         return labels
 
     def scores(self, labels: NDArray[Any]) -> NDArray[np.float64]:
-        """Anomaly scores (m,), with today's feedback, of the logs that `labels` (m,) are about."""
+        """Anomaly scores (m,), after rescoring, of the logs of `labels` (m,)."""
         rows = np.ascontiguousarray(labels["row"])
         return to_score(self._rescored(self.model.evidence(rows), rows, labels["user"]))
 
     def _rescored(
         self, evidence: NDArray[np.float64], rows: NDArray[np.float32], users: NDArray[np.uint64]
     ) -> NDArray[np.float64]:
-        feedback = self.feedback
-        return evidence if feedback is None else feedback.adjusted(evidence, rows, users)
+        rescoring = self.rescoring
+        return evidence if rescoring is None else rescoring.adjusted(evidence, rows, users)
 
     def _anomalies(
         self, found: NDArray[np.int64], evidence: NDArray[np.float64], labels: NDArray[Any]
@@ -125,13 +125,13 @@ class Detector:
 def _labels(extracted: Extraction, columns: Columns, found: NDArray[np.int64]) -> NDArray[Any]:
     if len(found) == 0:  # nearly every request
         return _NO_LABELS
-    return labels_of(extracted.rows[found], extracted.keys[found], columns.time[found])
+    return build_labels(extracted.rows[found], extracted.keys[found], columns.time[found])
 
 
 def _changed(
     base: NDArray[np.float64], adjusted: NDArray[np.float64], limit: float
 ) -> tuple[int, int]:
-    """How many logs are anomalies because of feedback, and how many are not."""
+    """How many logs are anomalies only after rescoring, and how many only before."""
     if adjusted is base:
         return 0, 0
     before, after = to_score(base) < limit, to_score(adjusted) < limit

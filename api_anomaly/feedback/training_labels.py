@@ -2,7 +2,7 @@
 
 A label is on one log, but also describes what its user (without one: its address) did around it:
 the logs of that user within a day that are similar to the labelled one (`_NEAR`) get the same
-label. They join the attacks' side or the own side of the classifier's training data. Forest and
+label. They join the attacks or the ordinary logs in the classifier's training data. Forest and
 memory stay the same; the threshold follows from the classifier's new scores.
 
 Each user has one weight on its side, however often it was labelled and however many logs it sent.
@@ -94,8 +94,8 @@ def _labelled_logs(
     masks = {hostile: np.zeros(len(rows), np.bool_) for hostile in (False, True)}
     for label in labels:
         first, end = (np.searchsorted(ordered, label["user"], side) for side in _SIDES)
-        own = order[first:end]
-        around = own[np.abs(time[own] - label["time"]) <= _AROUND_SECONDS]
+        of_user = order[first:end]
+        around = of_user[np.abs(time[of_user] - label["time"]) <= _AROUND_SECONDS]
         around = around[:: 1 + len(around) // _MAX_COMPARED_LOGS]
         near = distances(rows[around], label["row"], spread) < _NEAR
         masks[bool(label["hostile"])][around[near]] = True
@@ -114,7 +114,7 @@ def _labelled_rows(
     users = np.concatenate([labels["user"], actors])
     _, user, logs = np.unique(users, return_inverse=True, return_counts=True)
     labelled = user[: len(labels)]
-    part = 1.0 / _users_labelled_alike(labels["row"], labelled, spread)
+    part = 1.0 / _count_users_with_same_label(labels["row"], labelled, spread)
     mean_part = np.bincount(labelled, part, len(logs)) / np.bincount(labelled, minlength=len(logs))
     weight = mean_part * np.minimum(1.0, logs / _LOGS_FOR_FULL_WEIGHT)
     probability = (weight / logs)[user]
@@ -122,10 +122,10 @@ def _labelled_rows(
     return LabelledRows(both, probability / probability.sum(), share)
 
 
-def _users_labelled_alike(
+def _count_users_with_same_label(
     rows: NDArray[np.float32], user: NDArray[np.int64], spread: Spread
 ) -> NDArray[np.int64]:
-    """For each label, the number of users who were labelled for the same thing, its own included.
+    """For each label, the number of users who were labelled for the same thing, its user included.
 
     Those are the users whose last labelled row is near. `rows` (m, d) are in the order given,
     `user` (m,) counts from 0. Of hundreds of users every second, third, ... is compared.

@@ -177,6 +177,6 @@ class FeedbackService:
         model is adopted meanwhile."""
         served = self._registry.served
         if served is not None:
-            served.detector.feedback = await self.labels.feedback_for(served.detector.model)
+            served.detector.rescoring = await self.labels.rescoring_for(served.detector.model)
         self.measure()
         return served

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from api_anomaly.errors import StorageFailed
 from api_anomaly.features.table import SCHEMA
-from api_anomaly.feedback.labels import LABEL, alive, latest
-from api_anomaly.feedback.rescoring import Feedback
+from api_anomaly.feedback.labels import LABEL, latest, select_active
+from api_anomaly.feedback.rescoring import Rescoring
 from api_anomaly.model.bundle import Model
 from api_anomaly.runtime.threads import in_thread, in_thread_uncancelled
 from api_anomaly.storage.label_file import LabelFile, LabelRecord
@@ -94,20 +94,20 @@ class LabelStore:
 
     def active(self) -> NDArray[Any]:
         """The labels in use, oldest first."""
-        return alive(latest(self._labels), self._clock(), self._seconds, self._max_labels)
+        return select_active(latest(self._labels), self._clock(), self._seconds, self._max_labels)
 
     @property
     def has_expired(self) -> bool:
-        """Whether a label has expired since the last call of `feedback_for`."""
+        """Whether a label has expired since the last call of `rescoring_for`."""
         return self._clock() >= self._next_expiry
 
-    async def feedback_for(self, model: Model) -> Feedback | None:
+    async def rescoring_for(self, model: Model) -> Rescoring | None:
         """The rescoring that active labels give with `model`; None without any."""
         labels = self.active()
         self._update_expiry()
         if len(labels) == 0:
             return None
-        return await in_thread(Feedback.of, model, labels)
+        return await in_thread(Rescoring.of, model, labels)
 
     async def add(self, labels: NDArray[Any]) -> None:
         """Store more labels, all or none. Raises StorageFailed."""

@@ -17,7 +17,7 @@ from api_anomaly.detector import Detections, Detector
 from api_anomaly.errors import ModelIncompatible, ModelNotTrained, ModelNotTrusted
 from api_anomaly.features.memory import Memory
 from api_anomaly.feedback.labels import LABEL
-from api_anomaly.feedback.rescoring import Feedback
+from api_anomaly.feedback.rescoring import Rescoring
 from api_anomaly.logs.columns import Columns, columns_of
 from api_anomaly.model.bundle import Model
 from api_anomaly.runtime.label_store import LabelStore
@@ -99,7 +99,7 @@ class ModelRegistry:
         memory has seen later is merged into it."""
         await in_thread(_warm_up, model)
         async with self._labels.lock:
-            detector = Detector(model, memory, await self._labels.feedback_for(model))
+            detector = Detector(model, memory, await self._labels.rescoring_for(model))
             async with self.lock:
                 if self.served is not None:
                     await in_thread_uncancelled(memory.merge_newer, self.served.detector.memory)
@@ -121,10 +121,10 @@ class ModelRegistry:
         if self.served is None or self.served.manifest.feature_schema != model.feature_schema:
             restored = await self._restore_memory(model.feature_schema)
         async with self._labels.lock:
-            feedback = await self._labels.feedback_for(model)
+            rescoring = await self._labels.rescoring_for(model)
             async with self.lock:
                 memory = restored or self.require().detector.memory
-                return self._serve(ServedModel(Detector(model, memory, feedback), manifest))
+                return self._serve(ServedModel(Detector(model, memory, rescoring), manifest))
 
     def measure_memory(self) -> None:
         """Update the metrics of the memory: a few reads without the lock."""
@@ -160,5 +160,5 @@ def _warm_up(model: Model) -> None:
     detector = Detector(model, Memory.empty(16))
     for remember in (False, True):
         detector.detect(log, threshold=0.0, remember=remember)
-    detector.feedback = Feedback.of(model, np.zeros(1, LABEL))
+    detector.rescoring = Rescoring.of(model, np.zeros(1, LABEL))
     detector.detect(log, threshold=0.0)

@@ -25,8 +25,8 @@ from api_anomaly.features.extract import extract
 from api_anomaly.detector import Detector
 from api_anomaly.model.fit import fit
 from api_anomaly.model.scorer import FitOptions
-from api_anomaly.feedback.rescoring import Feedback
-from api_anomaly.feedback.labels import LABEL, labels_of
+from api_anomaly.feedback.rescoring import Rescoring
+from api_anomaly.feedback.labels import LABEL, build_labels
 from benchmarks.quality.datasets import UNKNOWN, Dataset, Floats
 
 FIRST_SHARE = 0.6  # of the training part, before the logs that the analyst reads
@@ -50,8 +50,8 @@ class Analyst:
             self._data = data
         given = self._labels[:verdicts]
         model, memory, _ = fit(data.training, self._options, labels=LabelRecords(given))
-        feedback = Feedback.of(model, given) if len(given) else None
-        detections = Detector(model, memory, feedback).detect(data.test, threshold=-1.0)
+        rescoring = Rescoring.of(model, given) if len(given) else None
+        detections = Detector(model, memory, rescoring).detect(data.test, threshold=-1.0)
         return detections.scores, model.threshold
 
 
@@ -68,6 +68,6 @@ def labels(data: Dataset, options: FitOptions, most: int) -> npt.NDArray[Any]:
     order = labelled[np.argsort(-evidence[labelled], kind="stable")]
     first_of_each = np.sort(np.unique(seen.keys[order, 0], return_index=True)[1])
     rows = order[first_of_each[:most]]
-    given = labels_of(seen.rows[rows], seen.keys[rows], later.time[rows])
+    given = build_labels(seen.rows[rows], seen.keys[rows], later.time[rows])
     given["hostile"] = label[rows] == 1
     return given

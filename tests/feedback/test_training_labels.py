@@ -1,4 +1,4 @@
-"""What a training learns from verdicts, and how much one user can make it learn."""
+"""Training labels from verdicts, and the bounded weight of one user."""
 
 from typing import Any
 
@@ -10,10 +10,10 @@ from api_anomaly.features.table import NAMES
 from api_anomaly.model.fit import Fitted, fit
 from api_anomaly.model.ensemble import Ensemble
 from api_anomaly.model.scorer import FitOptions
-from api_anomaly.feedback.rescoring import Feedback
+from api_anomaly.feedback.rescoring import Rescoring
 from api_anomaly.feedback.training_labels import LabelRecords
 from api_anomaly.model.training_labels import TrainingLabels
-from api_anomaly.feedback.labels import LABEL, labels_of
+from api_anomaly.feedback.labels import LABEL, build_labels
 from api_anomaly.model.bundle import Model
 from api_anomaly.model.peer_baseline import PeerBaseline
 from tests.support.streams import columns, traffic
@@ -27,15 +27,14 @@ def training_labels_of(labels: Any, rows: Any, actors: Any, time: Any, baseline:
 
 
 def label(row: Any, user: int, time: float = 0.0, hostile: bool = False) -> Any:
-    """One verdict."""
     keys = np.array([[user, user, 1]], np.uint64)
-    one = labels_of(np.asarray(row, np.float32)[None], keys, np.array([time]))
+    one = build_labels(np.asarray(row, np.float32)[None], keys, np.array([time]))
     one["hostile"], one["given"] = hostile, 1.0
     return one
 
 
 def ordinary(n: int = 3_000, users: int = 10) -> tuple[Any, Any, Any, PeerBaseline]:
-    """Behaviours, users and times of ten days."""
+    """Features, users, times and baseline of ten days."""
     rng = np.random.default_rng(5)
     rows = rng.normal(3.0, 1.0, (n, WIDTH)).astype(np.float32)
     actors = rng.integers(0, users, n).astype(np.uint64)
@@ -74,7 +73,7 @@ def test_log_near_verdicts_of_both_kinds_counts_as_an_attack() -> None:
 
 
 def dissimilar(n: int) -> Any:
-    """Behaviours of which no two are alike."""
+    """Rows (n, d), each far from all others."""
     return np.random.default_rng(6).normal(3.0, 30.0, (n, WIDTH)).astype(np.float32)
 
 
@@ -105,7 +104,7 @@ def test_user_has_one_weight_however_many_verdicts_and_logs(
     assert training_labels.hostile.share == pytest.approx(0.02 if hostile else 0.0)
 
 
-def test_users_judged_for_the_same_thing_share_one_weight() -> None:
+def test_users_labelled_for_the_same_thing_share_one_weight() -> None:
     row, other_rows = ordinary()[0][0], dissimilar(5)
     campaign = [confirmed(row + 1e-3 * i, i % 30) for i in range(300)]
     assert from_verdicts(campaign).hostile.share == pytest.approx(0.01)
@@ -116,18 +115,18 @@ def test_users_judged_for_the_same_thing_share_one_weight() -> None:
     assert mixed.probability[-10:].sum() == pytest.approx(0.5)
 
 
-def test_hundreds_of_users_judged_for_the_same_thing_share_one_weight() -> None:
+def test_hundreds_of_users_labelled_for_the_same_thing_share_one_weight() -> None:
     row = ordinary()[0][0]
     campaign = [confirmed(row + 1e-4 * i, i // 10) for i in range(12_000)]
     assert from_verdicts(campaign).hostile.share == pytest.approx(0.01, rel=0.01)
 
 
-def test_users_judged_for_different_things_have_a_weight_each() -> None:
+def test_users_labelled_for_different_things_have_a_weight_each() -> None:
     side = from_verdicts([confirmed(row, i) for i, row in enumerate(dissimilar(1_100))]).hostile
     assert side.probability == pytest.approx(np.full(1_100, 1.0 / 1_100))
 
 
-def test_one_common_log_does_not_reduce_the_weights_of_users_judged_for_others() -> None:
+def test_one_common_log_does_not_reduce_the_weights_of_users_labelled_for_others() -> None:
     rows = dissimilar(151)
     verdicts = [confirmed(rows[i], i // 15) for i in range(150)]
     common = [confirmed(rows[150], user) for user in range(10)]
@@ -176,7 +175,7 @@ def test_one_weight_adds_a_row_even_to_a_small_side() -> None:
     assert len(training_labels.hostile.sample(50, np.random.default_rng(0))) == 1
 
 
-def test_of_a_user_judged_often_the_last_verdicts_speak() -> None:
+def test_only_the_last_labels_of_a_user_count() -> None:
     rows, actors, time, peer_baseline = ordinary()
     old = [label(rows[i] + 9.0, 77) for i in range(30)]
     new = [label(rows[i], 77) for i in range(20)]
@@ -188,7 +187,7 @@ def test_of_a_user_judged_often_the_last_verdicts_speak() -> None:
     }
 
 
-def test_a_key_of_all_the_traffic_is_looked_at_here_and_there() -> None:
+def test_logs_of_a_very_active_user_are_sampled() -> None:
     rows, actors, time, peer_baseline = ordinary(20_000)
     actors[:], time = 5, np.sort(time / 20.0)
     rows[:] = rows[0]
@@ -205,7 +204,7 @@ def test_side_without_verdicts_samples_nothing() -> None:
     assert training_labels_of(np.zeros(0, LABEL), *ordinary()) is None
 
 
-# --- in a training ------------------------------------------------------------------------------
+# --- in a whole training ------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -218,8 +217,8 @@ def team(logs: list[dict[str, Any]]) -> Fitted:
     return fit(columns(logs), OPTIONS)
 
 
-def judged(team: Fitted, logs: list[dict[str, Any]], hostile: bool) -> tuple[Any, Any]:
-    """A verdict on the most hostile log of the training, and that log's behaviours."""
+def label_worst(team: Fitted, logs: list[dict[str, Any]], hostile: bool) -> tuple[Any, Any]:
+    """A label on the most anomalous log of the training, and that log's features."""
     history = columns(logs)
     seen = extract(team.memory, history, remember=False)
     worst = int(np.argmax(team.model.evidence(seen.rows)))
@@ -233,16 +232,16 @@ def log_odds(model: Model, row: Any) -> float:
     return float(scorer.classifier.log_odds(row[None])[0])
 
 
-def test_a_training_moves_a_confirmed_attack_up(team: Fitted, logs: list[dict[str, Any]]) -> None:
-    verdict, row = judged(team, logs, hostile=True)
-    taught = fit(columns(logs), OPTIONS, labels=LabelRecords(verdict)).model
-    assert log_odds(taught, row) > log_odds(team.model, row)
+def test_training_raises_a_confirmed_attack(team: Fitted, logs: list[dict[str, Any]]) -> None:
+    verdict, row = label_worst(team, logs, hostile=True)
+    trained = fit(columns(logs), OPTIONS, labels=LabelRecords(verdict)).model
+    assert log_odds(trained, row) > log_odds(team.model, row)
 
 
-def test_a_training_moves_a_false_positive_down_beside_confirmed_attacks(
+def test_training_lowers_a_false_positive_if_there_are_confirmed_attacks(
     team: Fitted, logs: list[dict[str, Any]]
 ) -> None:
-    _, row = judged(team, logs, hostile=False)
+    _, row = label_worst(team, logs, hostile=False)
     attacks = [confirmed(one, i % 4) for i, one in enumerate(dissimilar(40))]
     harmless = [label(row + 1e-3 * i, STRANGER + 9) for i in range(10)]
     before = fit(columns(logs), OPTIONS, labels=LabelRecords(np.concatenate(attacks))).model
@@ -252,7 +251,7 @@ def test_a_training_moves_a_false_positive_down_beside_confirmed_attacks(
     assert log_odds(after, row) < log_odds(before, row) - 0.5
 
 
-def test_without_verdicts_a_training_is_the_same_as_ever(
+def test_empty_label_records_do_not_change_training(
     team: Fitted, logs: list[dict[str, Any]]
 ) -> None:
     again = fit(columns(logs), OPTIONS, labels=LabelRecords(np.zeros(0, LABEL))).model
@@ -261,32 +260,35 @@ def test_without_verdicts_a_training_is_the_same_as_ever(
     assert again.labels_until == -np.inf
 
 
-def votes(model: Model, labels: Any) -> list[float]:
-    """When the lessons that vote were given."""
-    rows = Feedback.of(model, labels).votes.columns.T
+def given_of_all_users(model: Model, labels: Any) -> list[float]:
+    """When the labels that apply to all users were given."""
+    rows = Rescoring.of(model, labels).all_users.columns.T
     return [float(one["given"]) for one in labels if (one["row"] == rows).all(axis=1).any()]
 
 
 def test_true_positive_used_in_training_rescoring_ends_and_later_one_counts(
     team: Fitted, logs: list[dict[str, Any]]
 ) -> None:
-    verdict, row = judged(team, logs, hostile=True)
-    taught = fit(columns(logs), OPTIONS, labels=LabelRecords(verdict)).model
-    assert taught.labels_until == 1.0
-    assert votes(taught, verdict) == []
+    verdict, row = label_worst(team, logs, hostile=True)
+    trained = fit(columns(logs), OPTIONS, labels=LabelRecords(verdict)).model
+    assert trained.labels_until == 1.0
+    assert given_of_all_users(trained, verdict) == []
     later = label(row + 0.1, 5, hostile=True)
     later["given"] = 2.0
     both = np.concatenate([verdict, later])
-    assert votes(taught, both) == [2.0] and len(Feedback.of(taught, both).own.rows) == 2
+    assert (
+        given_of_all_users(trained, both) == [2.0]
+        and len(Rescoring.of(trained, both).same_user.rows) == 2
+    )
 
 
 def test_false_positive_used_in_training_still_rescores(
     team: Fitted, logs: list[dict[str, Any]]
 ) -> None:
-    verdict, row = judged(team, logs, hostile=False)
-    taught = fit(columns(logs), OPTIONS, labels=LabelRecords(verdict)).model
-    assert votes(taught, verdict) == [1.0]
-    adjusted = Feedback.of(taught, verdict).adjusted(
+    verdict, row = label_worst(team, logs, hostile=False)
+    trained = fit(columns(logs), OPTIONS, labels=LabelRecords(verdict)).model
+    assert given_of_all_users(trained, verdict) == [1.0]
+    adjusted = Rescoring.of(trained, verdict).adjusted(
         np.array([9.0]), row[None], np.array([99], "u8")
     )
     assert adjusted[0] < 9.0
@@ -295,17 +297,17 @@ def test_false_positive_used_in_training_still_rescores(
 def test_false_positive_near_a_trained_true_positive_stops_rescoring(
     team: Fitted, logs: list[dict[str, Any]]
 ) -> None:
-    """Else the training would side with the one, and the votes with the other."""
-    attack, row = judged(team, logs, hostile=True)
+    """Else training would raise similar logs and rescoring would lower them."""
+    attack, row = label_worst(team, logs, hostile=True)
     near, far = label(row + 1e-3, 5), label(dissimilar(1)[0], int(attack["user"][0]))
     verdicts = np.concatenate([near, far, attack])
-    taught = fit(columns(logs), OPTIONS, labels=LabelRecords(verdicts)).model
-    adjusted = Feedback.of(taught, verdicts).votes
-    assert np.array_equal(adjusted.columns.T, far["row"])
-    assert adjusted.weight_of_user.tolist() == [0.5]  # the other half is the true positive's
+    trained = fit(columns(logs), OPTIONS, labels=LabelRecords(verdicts)).model
+    labels = Rescoring.of(trained, verdicts).all_users
+    assert np.array_equal(labels.columns.T, far["row"])
+    assert labels.weights.tolist() == [0.5]  # the other half belongs to the true positive
 
 
-def test_a_team_whose_every_log_was_judged_an_attack_can_still_train() -> None:
+def test_training_succeeds_if_all_logs_are_labelled_attacks() -> None:
     alone = [log | {"user_id": "one", "ip_address": "10.0.0.1"} for log in traffic(300, users=1)]
     history = columns(alone)
     seen = extract(fit(history, OPTIONS).memory, history, remember=False)

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from api_anomaly.model.fit import Fitted
-from api_anomaly.feedback.labels import LABEL, labels_of
+from api_anomaly.feedback.labels import LABEL, build_labels
 from api_anomaly.runtime.feedback import RecentAnomalies
 from api_anomaly.telemetry.journal import Journal
 from api_anomaly.feedback.decode import FeedbackReader
@@ -84,7 +84,7 @@ def labels(*users: int, given: float, hostile: bool = False) -> Any:
     """A label about each user."""
     rows = np.arange(len(users))[:, None] + np.zeros(LABEL["row"].shape, np.float32)
     keys = np.repeat(np.array(users, np.uint64)[:, None], 3, axis=1)
-    made = labels_of(rows.astype(np.float32), keys, np.array(users, np.float64))
+    made = build_labels(rows.astype(np.float32), keys, np.array(users, np.float64))
     made["given"], made["hostile"] = given, hostile
     return made
 
@@ -95,21 +95,25 @@ async def test_labels_expire_without_a_call_of_feedback(
 ) -> None:
     store = open_store()
     await store.load()
-    assert await store.feedback_for(fitted.model) is None and not store.has_expired
+    assert await store.rescoring_for(fitted.model) is None and not store.has_expired
     await store.add(labels(1, 2, given=clock.now))
     clock.now += 60 * DAY
     await store.add(labels(3, given=clock.now, hostile=True))
-    assert (await store.feedback_for(fitted.model)) is not None and not store.has_expired
+    assert (await store.rescoring_for(fitted.model)) is not None and not store.has_expired
     assert store.counts()[:3] == (2, 1, 0)
     clock.now += 31 * DAY
     assert store.has_expired
-    feedback = await store.feedback_for(fitted.model)
-    assert feedback is not None and feedback.own.users.tolist() == [3] and not store.has_expired
+    rescoring = await store.rescoring_for(fitted.model)
+    assert (
+        rescoring is not None
+        and rescoring.same_user.users.tolist() == [3]
+        and not store.has_expired
+    )
     assert store.counts()[:3] == (0, 1, 2)
     clock.now += 60 * DAY
     assert (
         store.has_expired
-        and await store.feedback_for(fitted.model) is None
+        and await store.rescoring_for(fitted.model) is None
         and not store.has_expired
     )
 
