@@ -9,10 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from api_anomaly.features.table import NAMES
 from api_anomaly.detector import Detector
-from api_anomaly.model.fit import Fitted, fit
-from api_anomaly.model.scorer import FitOptions
+from api_anomaly.features.table import NAMES
+from api_anomaly.feedback.labels import LABEL, build_labels, latest, select_active
 from api_anomaly.feedback.rescoring import (
     DISSIMILAR_DISTANCE,
     MAX_LABELS_OF_ALL,
@@ -21,8 +20,9 @@ from api_anomaly.feedback.rescoring import (
     SIMILAR_DISTANCE,
     Rescoring,
 )
-from api_anomaly.feedback.labels import LABEL, select_active, latest, build_labels
 from api_anomaly.model.bundle import NEUTRAL, Model, to_score
+from api_anomaly.model.fit import Fitted, fit
+from api_anomaly.model.scorer import FitOptions
 from tests.support.streams import START, columns, plain, traffic
 
 TEN_TIMES_RARER = math.log(10.0)  # in evidence

@@ -7,15 +7,15 @@ import pytest
 
 from api_anomaly.features.extract import actor_keys, extract
 from api_anomaly.features.table import NAMES
-from api_anomaly.model.fit import Fitted, fit
-from api_anomaly.model.ensemble import Ensemble
-from api_anomaly.model.scorer import FitOptions
+from api_anomaly.feedback.labels import LABEL, build_labels
 from api_anomaly.feedback.rescoring import Rescoring
 from api_anomaly.feedback.training_labels import LabelRecords
-from api_anomaly.model.training_labels import TrainingLabels
-from api_anomaly.feedback.labels import LABEL, build_labels
 from api_anomaly.model.bundle import Model
+from api_anomaly.model.ensemble import Ensemble
+from api_anomaly.model.fit import Fitted, fit
 from api_anomaly.model.peer_baseline import PeerBaseline
+from api_anomaly.model.scorer import FitOptions
+from api_anomaly.model.training_labels import TrainingLabels
 from tests.support.streams import columns, traffic
 
 DAY, WIDTH, OPTIONS = 86_400.0, len(NAMES), FitOptions(trees=20, memory_entities=2_000)

@@ -17,6 +17,7 @@ import httpx
 import numpy as np
 import pytest
 
+from api_anomaly.features.table import SCHEMA
 from api_anomaly.model.fit import Fitted
 from api_anomaly.feedback.labels import LABEL, build_labels
 from api_anomaly.runtime.feedback import RecentAnomalies
@@ -118,12 +119,24 @@ async def test_labels_expire_without_a_call_of_feedback(
     )
 
 
+OTHER_FEATURES = np.dtype([("anomaly", "S24"), ("given", "f8"), ("row", "f4", (7,))])
+OTHER_FIELD_NAMES = np.dtype([(f"old_{name}", *rest) for name, *rest in LABEL.descr])
+
+
+@pytest.mark.parametrize(
+    ("schema", "layout"), [("another release's", OTHER_FEATURES), (SCHEMA, OTHER_FIELD_NAMES)]
+)
 @in_a_loop
-async def test_labels_of_other_features_are_stored_but_not_used(
-    open_store: Callable[..., LabelStore], clock: Clock, tmp_path: Path, keys: SigningKeys
+async def test_labels_of_another_layout_are_stored_but_not_used(
+    open_store: Callable[..., LabelStore],
+    clock: Clock,
+    tmp_path: Path,
+    keys: SigningKeys,
+    schema: str,
+    layout: np.dtype[Any],
 ) -> None:
-    other = np.zeros(3, [("anomaly", "S24"), ("given", "f8"), ("row", "f4", (7,))])
-    LabelFile(tmp_path / "feedback", keys).append([LabelRecord("another release's", other)])
+    other = np.zeros(3, layout)
+    LabelFile(tmp_path / "feedback", keys).append([LabelRecord(schema, other)])
     store = open_store()
     await store.load()
     await store.add(labels(1, given=clock.now))
