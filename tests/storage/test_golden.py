@@ -19,7 +19,7 @@ KEY = "the key of the golden models"  # published: see golden/make.py
 RELEASES = sorted(path.name for path in GOLDEN.iterdir() if (path / "current").is_symlink())
 
 
-def vault(folder: Path, *keys: str) -> ModelStore:
+def store(folder: Path, *keys: str) -> ModelStore:
     return ModelStore(folder / "isolation_forest.pkl", folder / "scaler.pkl", SigningKeys(keys))
 
 
@@ -34,7 +34,7 @@ def test_a_model_of_an_earlier_release_loads_or_is_refused_with_the_way_out(
     folder = tmp_path / release
     shutil.copytree(GOLDEN / release, folder, symlinks=True)
     try:
-        model, manifest = vault(folder, KEY).load()
+        model, manifest = store(folder, KEY).load()
     except ModelIncompatible as refusal:
         assert "rain" in str(refusal)  # "Train again.", "Call POST /train."
         return
@@ -49,8 +49,8 @@ def test_under_another_key_it_is_not_opened(release: str, tmp_path: Path) -> Non
     folder = tmp_path / release
     shutil.copytree(GOLDEN / release, folder, symlinks=True)
     with pytest.raises(ModelNotTrusted, match="signature"):
-        vault(folder, "a key of somebody else").load()
-    assert vault(folder, "a new key of ours", KEY).versions()
+        store(folder, "a key of somebody else").load()
+    assert store(folder, "a new key of ours", KEY).versions()
 
 
 @pytest.mark.parametrize("release", RELEASES)

@@ -24,10 +24,10 @@ from api_anomaly.storage.models import ModelStore
 
 folder = Path(sys.argv[1])
 model, facts = pickle.loads((folder / "given").read_bytes())
-vault = ModelStore(folder / "isolation_forest.pkl", folder / "scaler.pkl",
+store = ModelStore(folder / "isolation_forest.pkl", folder / "scaler.pkl",
 SigningKeys([sys.argv[2]]), 2)
 while True:
-    print(vault.save(model, facts, datetime.now(UTC)).version, flush=True)
+    print(store.save(model, facts, datetime.now(UTC)).version, flush=True)
 """
 KILLS = 5
 
@@ -36,7 +36,7 @@ def test_a_kill_at_any_moment_of_a_save_leaves_a_model_that_loads(
     tmp_path: Path, fitted: Fitted, facts: TrainingFacts
 ) -> None:
     (tmp_path / "given").write_bytes(pickle.dumps((fitted.model, facts)))
-    vault = ModelStore(
+    store = ModelStore(
         tmp_path / "isolation_forest.pkl", tmp_path / "scaler.pkl", SigningKeys([KEY]), 2
     )
     chance = random.Random(1)
@@ -55,7 +55,7 @@ def test_a_kill_at_any_moment_of_a_save_leaves_a_model_that_loads(
                 pass
             writer.send_signal(signal.SIGKILL)
             told = [told, *writer.stdout.read().split()][-1]
-        model, manifest = vault.load()
+        model, manifest = store.load()
         # The kill may have come between the switch and the message, never before what was told.
         assert manifest.version >= told
         assert model.threshold == fitted.model.threshold

@@ -35,13 +35,13 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture()
-def vault(folder: Path, keys: SigningKeys) -> ModelStore:
+def store(folder: Path, keys: SigningKeys) -> ModelStore:
     return ModelStore(folder / "isolation_forest.pkl", folder / "scaler.pkl", keys, versions_kept=3)
 
 
 @pytest.fixture()
-def saved(vault: ModelStore, fitted: Fitted, facts: TrainingFacts, now: datetime) -> str:
-    return vault.save(fitted.model, facts, now).version
+def saved(store: ModelStore, fitted: Fitted, facts: TrainingFacts, now: datetime) -> str:
+    return store.save(fitted.model, facts, now).version
 
 
 def replace(path: Path, data: bytes) -> None:
@@ -62,10 +62,10 @@ class Bomb:
 
 
 def test_a_kept_model_comes_back_with_its_facts_and_scores_the_same(
-    vault: ModelStore, fitted: Fitted, facts: TrainingFacts, now: datetime, logs, columns
+    store: ModelStore, fitted: Fitted, facts: TrainingFacts, now: datetime, logs, columns
 ) -> None:
-    kept = vault.save(fitted.model, facts, now)
-    model, manifest = vault.load()
+    kept = store.save(fitted.model, facts, now)
+    model, manifest = store.load()
     assert manifest == kept
     assert manifest.facts == facts
     assert datetime.fromisoformat(manifest.created) == now
@@ -76,22 +76,22 @@ def test_a_kept_model_comes_back_with_its_facts_and_scores_the_same(
     assert model.threshold == fitted.model.threshold
 
 
-def test_no_model_on_disk_is_said_so(vault: ModelStore) -> None:
+def test_no_model_on_disk_is_said_so(store: ModelStore) -> None:
     with pytest.raises(ModelNotFound):
-        vault.load()
-    assert vault.versions() == []
+        store.load()
+    assert store.versions() == []
 
 
-def test_a_missing_scaler_is_a_missing_model(vault: ModelStore, folder: Path, saved: str) -> None:
+def test_a_missing_scaler_is_a_missing_model(store: ModelStore, folder: Path, saved: str) -> None:
     (folder / "scaler.pkl").unlink()
     with pytest.raises(ModelNotFound):
-        vault.load()
+        store.load()
 
 
 @pytest.mark.parametrize("name", ["isolation_forest.pkl", "scaler.pkl"])
 @pytest.mark.parametrize("damage", ["flipped", "truncated", "empty", "longer"])
 def test_a_changed_file_is_refused(
-    vault: ModelStore, folder: Path, saved: str, name: str, damage: str
+    store: ModelStore, folder: Path, saved: str, name: str, damage: str
 ) -> None:
     data = (folder / name).read_bytes()
     middle = len(data) // 2
@@ -103,38 +103,38 @@ def test_a_changed_file_is_refused(
     }[damage]
     replace(folder / name, changed)
     with pytest.raises(ModelNotTrusted):
-        vault.load()
+        store.load()
 
 
 def test_a_foreign_pickle_is_never_opened(
-    vault: ModelStore, folder: Path, saved: str, tmp_path: Path
+    store: ModelStore, folder: Path, saved: str, tmp_path: Path
 ) -> None:
     trace = tmp_path / "opened"
     replace(folder / "isolation_forest.pkl", pickle.dumps(Bomb(trace)))
     with pytest.raises(ModelNotTrusted):
-        vault.load()
+        store.load()
     (folder / "scaler.pkl").unlink()
     (folder / "scaler.pkl").write_bytes(pickle.dumps(Bomb(trace)))
     with pytest.raises(ModelNotTrusted):
-        vault.load()
+        store.load()
     assert not trace.exists()
 
 
 def test_a_foreign_file_in_place_of_the_link_is_refused_and_the_next_training_takes_its_place(
-    vault: ModelStore, folder: Path, saved: str, fitted: Fitted, facts: TrainingFacts, now: datetime
+    store: ModelStore, folder: Path, saved: str, fitted: Fitted, facts: TrainingFacts, now: datetime
 ) -> None:
     (folder / "isolation_forest.pkl").unlink()
     (folder / "isolation_forest.pkl").write_bytes(b"not ours")
     with pytest.raises(ModelNotTrusted):
-        vault.load()
-    later = vault.save(fitted.model, facts, now + timedelta(seconds=1))
-    assert vault.load()[1].version == later.version
+        store.load()
+    later = store.save(fitted.model, facts, now + timedelta(seconds=1))
+    assert store.load()[1].version == later.version
 
 
-def test_a_model_without_a_manifest_is_refused(vault: ModelStore, folder: Path, saved: str) -> None:
+def test_a_model_without_a_manifest_is_refused(store: ModelStore, folder: Path, saved: str) -> None:
     (folder / "current" / "manifest.json").unlink()
     with pytest.raises(ModelNotTrusted, match="no manifest"):
-        vault.load()
+        store.load()
 
 
 @pytest.mark.parametrize(
@@ -153,16 +153,16 @@ def test_a_model_without_a_manifest_is_refused(vault: ModelStore, folder: Path, 
     ],
 )
 def test_a_manifest_of_garbage_is_refused(
-    vault: ModelStore, folder: Path, saved: str, manifest: bytes
+    store: ModelStore, folder: Path, saved: str, manifest: bytes
 ) -> None:
     replace(folder / "current" / "manifest.json", manifest)
     with pytest.raises(ModelNotTrusted):
-        vault.load()
+        store.load()
 
 
 @pytest.mark.parametrize("field", ["version", "created", "feature_schema", "facts", "digests"])
 def test_a_changed_value_in_the_manifest_is_refused(
-    vault: ModelStore, folder: Path, saved: str, field: str
+    store: ModelStore, folder: Path, saved: str, field: str
 ) -> None:
     path = folder / "current" / "manifest.json"
     signed = json.loads(path.read_bytes())
@@ -170,13 +170,13 @@ def test_a_changed_value_in_the_manifest_is_refused(
     signed["manifest"][field] = (value | {"x": "y"}) if isinstance(value, dict) else value + "x"
     replace(path, json.dumps(signed).encode())
     with pytest.raises(ModelNotTrusted, match="signature"):
-        vault.load()
+        store.load()
 
 
-def test_a_human_may_reformat_the_manifest(vault: ModelStore, folder: Path, saved: str) -> None:
+def test_a_human_may_reformat_the_manifest(store: ModelStore, folder: Path, saved: str) -> None:
     path = folder / "current" / "manifest.json"
     replace(path, json.dumps(json.loads(path.read_bytes())).encode())
-    assert vault.load()[1].version == saved
+    assert store.load()[1].version == saved
 
 
 def test_another_installations_model_is_refused(folder: Path, saved: str) -> None:
@@ -206,18 +206,18 @@ def test_a_signing_key_can_be_changed_in_steps(
 
 
 def test_a_signed_model_of_another_format_is_incompatible_not_distrusted(
-    vault: ModelStore, folder: Path, saved: str, keys: SigningKeys
+    store: ModelStore, folder: Path, saved: str, keys: SigningKeys
 ) -> None:
     path = folder / "current" / "manifest.json"
     manifest = read_manifest(path.read_bytes(), keys)
     object.__setattr__(manifest, "format", 2)
     replace(path, write_manifest(manifest, keys))
     with pytest.raises(ModelIncompatible, match="another release"):
-        vault.load()
+        store.load()
 
 
 def test_a_signed_file_that_todays_libraries_cannot_read_is_incompatible(
-    vault: ModelStore, folder: Path, saved: str, keys: SigningKeys
+    store: ModelStore, folder: Path, saved: str, keys: SigningKeys
 ) -> None:
     broken = b"\x80\x05cno_such_module\nThing\n."
     path = folder / "current" / "manifest.json"
@@ -226,34 +226,34 @@ def test_a_signed_file_that_todays_libraries_cannot_read_is_incompatible(
     replace(path, write_manifest(manifest, keys))
     replace(folder / "scaler.pkl", broken)
     with pytest.raises(ModelIncompatible, match="libraries"):
-        vault.load()
+        store.load()
 
 
 def test_only_the_last_versions_stay_and_the_served_one_always(
     folder: Path, keys: SigningKeys, fitted: Fitted, facts: TrainingFacts, now: datetime
 ) -> None:
-    vault = ModelStore(
+    store = ModelStore(
         folder / "isolation_forest.pkl", folder / "scaler.pkl", keys, versions_kept=2
     )
     saved = [
-        vault.save(fitted.model, facts, now + timedelta(seconds=second)).version
+        store.save(fitted.model, facts, now + timedelta(seconds=second)).version
         for second in range(5)
     ]
-    assert vault.versions() == saved[-2:]
+    assert store.versions() == saved[-2:]
     # A clock that was set back makes a name that sorts first: it is served, so it stays.
-    early = vault.save(fitted.model, facts, now - timedelta(days=1)).version
-    assert early in vault.versions()
-    assert vault.load()[1].version == early
+    early = store.save(fitted.model, facts, now - timedelta(days=1)).version
+    assert early in store.versions()
+    assert store.load()[1].version == early
 
 
 def test_model_and_scaler_may_live_in_different_folders(
     tmp_path: Path, keys: SigningKeys, fitted: Fitted, facts: TrainingFacts, now: datetime
 ) -> None:
     model, peer_baseline = tmp_path / "a" / "forest.bin", tmp_path / "b" / "deep" / "scaler.bin"
-    vault = ModelStore(model, peer_baseline, keys)
-    version = vault.save(fitted.model, facts, now).version
+    store = ModelStore(model, peer_baseline, keys)
+    version = store.save(fitted.model, facts, now).version
     assert model.is_symlink() and peer_baseline.is_symlink()
-    assert vault.load()[1].version == version
+    assert store.load()[1].version == version
 
 
 def test_the_folder_can_be_moved_as_a_whole(
@@ -261,8 +261,8 @@ def test_the_folder_can_be_moved_as_a_whole(
 ) -> None:
     moved = tmp_path / "elsewhere"
     shutil.move(folder, moved)
-    vault = ModelStore(moved / "isolation_forest.pkl", moved / "scaler.pkl", keys)
-    assert vault.load()[1].version == saved
+    store = ModelStore(moved / "isolation_forest.pkl", moved / "scaler.pkl", keys)
+    assert store.load()[1].version == saved
 
 
 def test_relative_paths_follow_the_working_folder(
@@ -274,39 +274,39 @@ def test_relative_paths_follow_the_working_folder(
     now: datetime,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    vault = ModelStore(Path("models/isolation_forest.pkl"), Path("models/scaler.pkl"), keys)
-    version = vault.save(fitted.model, facts, now).version
-    assert vault.load()[1].version == version
+    store = ModelStore(Path("models/isolation_forest.pkl"), Path("models/scaler.pkl"), keys)
+    version = store.save(fitted.model, facts, now).version
+    assert store.load()[1].version == version
 
 
 def test_what_a_killed_process_left_is_swept_by_the_next_save(
-    vault: ModelStore, folder: Path, saved: str, fitted: Fitted, facts: TrainingFacts, now: datetime
+    store: ModelStore, folder: Path, saved: str, fitted: Fitted, facts: TrainingFacts, now: datetime
 ) -> None:
     left = folder / "versions" / f"{UNFINISHED}0123"
     left.mkdir()
     (left / "isolation_forest.pkl").write_bytes(b"half")
     (folder / f"{UNFINISHED}4567").symlink_to("nowhere")
-    assert vault.versions() == [saved]
-    vault.save(fitted.model, facts, now + timedelta(seconds=1))
+    assert store.versions() == [saved]
+    store.save(fitted.model, facts, now + timedelta(seconds=1))
     assert not list(folder.rglob(f"{UNFINISHED}*"))
 
 
 def test_a_failed_save_leaves_the_current_model_and_no_rest(
-    vault: ModelStore, folder: Path, saved: str, fitted: Fitted, facts: TrainingFacts, now: datetime
+    store: ModelStore, folder: Path, saved: str, fitted: Fitted, facts: TrainingFacts, now: datetime
 ) -> None:
     later = now + timedelta(seconds=1)
-    taken = folder / "versions" / vault.save(fitted.model, facts, later).version
+    taken = folder / "versions" / store.save(fitted.model, facts, later).version
     os.replace(folder / "versions", folder / "away")
     (folder / "versions").write_text("a file where a folder should be")
     with pytest.raises(StorageFailed, match="The model could not be stored"):
-        vault.save(fitted.model, facts, later)
+        store.save(fitted.model, facts, later)
     (folder / "versions").unlink()
     os.replace(folder / "away", folder / "versions")
-    assert vault.load()[1].version == taken.name
+    assert store.load()[1].version == taken.name
     with pytest.raises(StorageFailed):  # the same name again: it is there already
-        vault.save(fitted.model, facts, later)
+        store.save(fitted.model, facts, later)
     assert not list(folder.rglob(f"{UNFINISHED}*"))
-    assert vault.load()[1].version == taken.name
+    assert store.load()[1].version == taken.name
 
 
 def test_a_switch_while_somebody_reads_is_not_taken_for_tampering(
@@ -328,10 +328,10 @@ def test_a_switch_while_somebody_reads_is_not_taken_for_tampering(
     assert seen == sorted(seen)
 
 
-def test_a_model_path_that_is_a_folder_is_refused(vault: ModelStore, folder: Path) -> None:
+def test_a_model_path_that_is_a_folder_is_refused(store: ModelStore, folder: Path) -> None:
     (folder / "isolation_forest.pkl").mkdir(parents=True)
     with pytest.raises(ModelNotTrusted, match="cannot be read"):
-        vault.load()
+        store.load()
 
 
 @pytest.fixture()
@@ -349,14 +349,14 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 def test_a_full_disk_is_named_and_leaves_the_current_model(
     small_disk: Path, keys: SigningKeys, fitted: Fitted, facts: TrainingFacts, now: datetime
 ) -> None:
-    vault = ModelStore(small_disk / "isolation_forest.pkl", small_disk / "scaler.pkl", keys, 100)
+    store = ModelStore(small_disk / "isolation_forest.pkl", small_disk / "scaler.pkl", keys, 100)
     saved = []
     with pytest.raises(StorageFailed, match="the disk is full"):
         for second in range(100):
             moment = now + timedelta(seconds=second)
-            saved.append(vault.save(fitted.model, facts, moment).version)
-    assert saved and vault.load()[1].version == saved[-1]
-    assert vault.versions() == saved
+            saved.append(store.save(fitted.model, facts, moment).version)
+    assert saved and store.load()[1].version == saved[-1]
+    assert store.versions() == saved
     assert not list(small_disk.rglob(f"{UNFINISHED}*"))
 
 

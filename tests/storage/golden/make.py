@@ -41,8 +41,8 @@ def main() -> None:
     )
     folder = Path(__file__).parent / f"{__version__}"
     shutil.rmtree(folder, ignore_errors=True)
-    vault = ModelStore(folder / "isolation_forest.pkl", folder / "scaler.pkl", SigningKeys([KEY]))
-    vault.save(fitted.model, facts, datetime(2026, 1, 1, tzinfo=UTC))
+    store = ModelStore(folder / "isolation_forest.pkl", folder / "scaler.pkl", SigningKeys([KEY]))
+    store.save(fitted.model, facts, datetime(2026, 1, 1, tzinfo=UTC))
     (folder / ".lock").unlink()
     verdicts = Detector(fitted.model, Memory.empty(64)).detect(as_columns(ordinary_logs(20)))
     (folder / "scores.json").write_text(json.dumps(verdicts.scores.tolist()) + "\n")
