@@ -1,4 +1,4 @@
-"""What Prometheus sees: one table, and the registry made from it.
+"""Prometheus metrics: one table, and the registry made from it.
 
 Label values are bounded: route templates, known methods and codes, severities. Never a path, a
 user or an address.
@@ -8,18 +8,24 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from prometheus_client import CollectorRegistry, Gauge, ProcessCollector, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
-from api_anomaly.telemetry.distribution import HistogramFamily
-from api_anomaly.telemetry.tally import Tally
+from api_anomaly.telemetry.histogram import HistogramFamily
 
 #: Media type of `Metrics.text`.
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 _LATENCIES = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60, 600)
 _OUTCOMES = ("success", "failed")
 _VERDICTS = ("false_positive", "true_positive")
-#: Fine where thresholds lie: in the last tenth below 1.
+#: Narrow where thresholds lie: in the last tenth below 1.
 _SCORES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.925, 0.95, 0.975, 1.0)
 _BATCHES = (1, 2, 5, 10, 20, 50, 100, 256, 500, 1_000, 5_000, 10_000, 50_000, 100_000)
 
@@ -62,7 +68,7 @@ METRICS = (
         "logs_with_history_total",
         "counter",
         (),
-        "Logs that were scored and whose user or address had enough history to be judged by.",
+        "Logs that were scored and whose user or address had enough history to be compared with.",
     ),
     Row(
         "log_anomaly_score",
@@ -116,7 +122,7 @@ METRICS = (
         "counter",
         ("reason",),
         "Connections the service closed: headers (slow or too large), unread (the client did not"
-        " take its answer or send the rest of its body), room (made for another), malformed (no"
+        " take its answer or send the rest of its body), room (closed for a new one), malformed (no"
         " HTTP).",
         values=("headers", "unread", "room", "malformed"),
     ),
@@ -171,12 +177,12 @@ METRICS = (
         ("kind",),
         "What is remembered: actors (users and addresses) and endpoints.",
     ),
-    Row("memory_capacity_entities", "gauge", (), "Actors for which there is room."),
+    Row("memory_capacity_entities", "gauge", (), "Actors that fit in the memory."),
     Row(
         "memory_evictions_total",
         "counter",
         (),
-        "Actors and endpoints that were forgotten to make room.",
+        "Actors and endpoints that were forgotten because the memory was full.",
     ),
     Row(
         "snapshots_total",
@@ -201,69 +207,69 @@ METRICS = (
 
 
 class Metrics:
-    """The METRICS of one app, in a registry of its own. The event loop alone uses it."""
+    """The METRICS of one service, in a registry of its own. Only the event loop uses it."""
 
     def __init__(self) -> None:
+        # Else each counter has a second series, which no query here uses.
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self._registry = CollectorRegistry()
-        self._tallies: dict[str, Tally] = {}
-        self._distributions: dict[str, HistogramFamily] = {}
-        self._gauges: dict[str, Gauge] = {}
-        self._children: dict[tuple[str, ...], Gauge] = {}
+        self._metrics: dict[str, Counter | Gauge] = {}
+        self._histograms: dict[str, HistogramFamily] = {}
+        #: By name and label values: prometheus_client's look-up costs more than an increment.
+        self._children: dict[tuple[str, ...], Counter | Gauge] = {}
         for row in METRICS:
-            self._make(row)
+            self._register(row)
         ProcessCollector(registry=self._registry)
         self.set("model_threshold", float("nan"))
         self.set("model_alert_budget", float("nan"))
         self.set("snapshot_age_seconds", float("nan"))
 
-    def _make(self, row: Row) -> None:
-        """Add a row to the registry; values of a label that are known beforehand start at 0."""
-        if row.type == "gauge":
-            gauge = Gauge(row.name, row.meaning, row.labels, registry=self._registry)
-            self._gauges[row.name] = gauge
-            for value in row.values:
-                self._gauge(row.name, value)
-        elif row.type == "counter":
-            tally = self._tallies[row.name] = Tally(row.name, row.meaning, row.labels)
-            for value in row.values:
-                tally.count((value,), 0.0)
-            self._registry.register(tally)
-        else:
-            found = HistogramFamily(row.name, row.meaning, row.labels, row.buckets)
-            self._distributions[row.name] = found
-            self._registry.register(found)
+    def _register(self, row: Row) -> None:
+        """Add a row to the registry; label values that are known beforehand start at 0."""
+        if row.type == "histogram":
+            family = HistogramFamily(row.name, row.meaning, row.labels, row.buckets)
+            self._histograms[row.name] = family
+            self._registry.register(family)
+            return
+        kind = Gauge if row.type == "gauge" else Counter
+        self._metrics[row.name] = kind(row.name, row.meaning, row.labels, registry=self._registry)
+        for value in row.values:
+            self._child(row.name, value)
 
     def count(self, name: str, *labels: str, by: float = 1) -> None:
         """Add to a counter."""
-        self._tallies[name].count(labels, by)
+        self._child(name, *labels).inc(by)
 
     def set(self, name: str, value: float, *labels: str) -> None:
         """Set a gauge."""
-        self._gauge(name, *labels).set(value)
+        gauge = self._child(name, *labels)
+        assert isinstance(gauge, Gauge), name
+        gauge.set(value)
 
     def mark(self, name: str, *labels: str) -> None:
-        """Set a gauge to 1 under `labels` and take away what stood under others."""
-        self._gauges[name].clear()
-        self._gauges[name].labels(*labels).set(1)
+        """Set a gauge to 1 under `labels` and remove its series under other labels."""
+        gauge = self._metrics[name]
+        assert isinstance(gauge, Gauge), name
+        gauge.clear()
+        gauge.labels(*labels).set(1)
 
     def observe(self, name: str, value: float, *labels: str) -> None:
         """Add an observation to a histogram."""
-        self._distributions[name].under(labels).observe(value)
+        self._histograms[name].child(labels).observe(value)
 
     def observe_all(self, name: str, values: NDArray[np.float64]) -> None:
         """Add an array of observations to a histogram without labels."""
-        self._distributions[name].under(()).observe_all(values)
+        self._histograms[name].child(()).observe_all(values)
 
     def text(self) -> bytes:
         """All metrics in Prometheus' text format; its media type is CONTENT_TYPE."""
         return generate_latest(self._registry)
 
-    def _gauge(self, *key: str) -> Gauge:
-        """Looking up labels costs prometheus_client more than setting does, so it happens once."""
+    def _child(self, *key: str) -> Counter | Gauge:
         child = self._children.get(key)
         if child is None:
-            gauge = self._gauges[key[0]]
-            child = self._children[key] = gauge.labels(*key[1:]) if len(key) > 1 else gauge
+            metric = self._metrics[key[0]]
+            child = self._children[key] = metric.labels(*key[1:]) if len(key) > 1 else metric
         return child
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from api_anomaly.telemetry.distribution import Histogram
+from api_anomaly.telemetry.histogram import Histogram
 
 
 def test_single_values_count_as_an_array_of_them_does() -> None:
