@@ -4,7 +4,7 @@ import os
 import secrets
 import shutil
 import socket
-import subprocess
+import subprocess  # nosec B404  # starts this program itself, with fixed arguments
 import sys
 import tempfile
 import time
@@ -82,7 +82,7 @@ def _start(folder: Path) -> TemporaryService:
         "LOG_FILE": str(folder / "logs" / "anomaly_detection.log"),
     }
     with _output(folder).open("wb") as output:
-        process = subprocess.Popen(
+        process = subprocess.Popen(  # nosec B603
             [sys.executable, "-P", "-m", "api_anomaly", "serve"],
             cwd=folder,
             env=environment,

@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 import atheris
 
 # Kernels are imported before: Numba cannot compile what Atheris has instrumented.
-import api_anomaly.features.memory  # noqa: F401
+import api_anomaly.detector  # noqa: F401
 
 with atheris.instrument_imports(include=["api_anomaly"]):
     from api_anomaly.errors import AnomalyError
