@@ -1,4 +1,4 @@
-"""What is usual for an actor itself comes out of its behaviours of the moment."""
+"""What is usual for an actor itself comes out of its features of the moment."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ import pytest
 
 from api_anomaly.features.extract import extract
 from api_anomaly.features.table import NAMES
-from api_anomaly.explain.actor_baseline import of_a_day, actor_baseline, pace_window
+from api_anomaly.explain.actor_baseline import counts_a_day, actor_baseline, rate_window
 from api_anomaly.features.memory import Memory
 from tests.support.streams import START, columns, plain
 
@@ -38,7 +38,7 @@ def row_of(logs: list[dict[str, Any]]) -> np.ndarray:
 
 
 def own(row: np.ndarray, name: str) -> float:
-    """The own usual of one behaviour."""
+    """The own usual of one feature."""
     return float(actor_baseline(row, NAMES.index(name)))
 
 
@@ -89,14 +89,14 @@ def test_a_burst_does_not_pass_for_a_habit(used_to: np.ndarray) -> None:
     ]
     row = row_of(steady() + burst)
     for name in ("user_requests_3m", "user_client_errors_3m", "user_writes_3m"):
-        place = NAMES.index(name)
-        assert np.expm1(row[place]) > 10 * own(row, name)
+        column = NAMES.index(name)
+        assert np.expm1(row[column]) > 10 * own(row, name)
         assert own(row, name) == pytest.approx(own(used_to, name), rel=0.25)
 
 
 def test_who_was_first_seen_lately_has_no_habits() -> None:
     row = row_of(steady(until=3_600.0))
-    assert all(np.isnan(actor_baseline(row, place)) for place in range(len(NAMES)))
+    assert all(np.isnan(actor_baseline(row, column)) for column in range(len(NAMES)))
 
 
 def test_a_young_actor_is_measured_by_the_time_it_is_known() -> None:
@@ -110,25 +110,25 @@ def test_a_share_of_hardly_any_past_is_not_known() -> None:
     assert own(row, "user_client_errors_3m") == 0.0
 
 
-def test_of_a_day_it_says_what_came_before_the_last_hours(used_to: np.ndarray) -> None:
+def test_count_of_a_day_gives_what_came_before_the_last_hours(used_to: np.ndarray) -> None:
     for name in ("requests", "client_errors", "denied", "writes", "response_kilobytes", "new_urls"):
-        place = NAMES.index(f"user_{name}_1d")
-        assert of_a_day(place)
-        assert actor_baseline(used_to, place) == pytest.approx(np.expm1(used_to[place]), rel=0.2)
-    assert not of_a_day(NAMES.index("user_requests_1h")) and not of_a_day(
+        column = NAMES.index(f"user_{name}_1d")
+        assert counts_a_day(column)
+        assert actor_baseline(used_to, column) == pytest.approx(np.expm1(used_to[column]), rel=0.2)
+    assert not counts_a_day(NAMES.index("user_requests_1h")) and not counts_a_day(
         NAMES.index("endpoint_length")
     )
 
 
 def test_only_counts_have_a_pace() -> None:
-    assert pace_window(NAMES.index("user_requests_3m")) == 180.0
+    assert rate_window(NAMES.index("user_requests_3m")) == 180.0
     for name in (
         "user_write_share_1h",
         "user_transition_surprise_mean",
         "endpoint_length",
         "user_peer_surprise_writes_mean_1h",
     ):
-        assert pace_window(NAMES.index(name)) == 0.0
+        assert rate_window(NAMES.index(name)) == 0.0
     assert np.isnan(
         actor_baseline(np.full(len(NAMES), 3.0, np.float32), NAMES.index("endpoint_length"))
     )

@@ -2,6 +2,8 @@
 
 import tracemalloc
 
+import re
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -11,7 +13,7 @@ from api_anomaly.detector import Detector
 from api_anomaly.model.fit import Fitted, fit
 from api_anomaly.model.scorer import FitOptions
 from api_anomaly.explain.actor_baseline import actor_baseline
-from api_anomaly.explain.reasons import _choose, explain
+from api_anomaly.explain.reasons import choose_features, explain
 from api_anomaly.model.peer_baseline import AGE_COLUMN, PeerBaseline
 from tests.support import reference_reasons as naive_reasons
 from tests.support.streams import START, columns, plain
@@ -20,7 +22,7 @@ from tests.test_detector import traffic
 FAMILY = {row.name: row.family for row in FEATURES}
 WIDTH = len(FEATURES)
 AGES = [NAMES.index("user_age"), NAMES.index("address_age")]
-CIRCUMSTANCES = (
+CONTEXT = (
     "user_gap",
     *(f"{w}_{n}" for w in ("user", "address") for n in ("age", "interval_spread")),
     *(row.name for row in FEATURES if row.family == "endpoint_traffic"),
@@ -42,7 +44,7 @@ class Nothing:
 
 
 class Only:
-    """All evidence comes from some behaviours."""
+    """All evidence comes from some features."""
 
     def __init__(self, **added: float) -> None:
         self.added = added
@@ -76,7 +78,7 @@ def usual(peer_baseline: PeerBaseline) -> NDArray[np.float32]:
 
 
 @pytest.mark.parametrize("place", range(WIDTH), ids=NAMES)
-def test_one_extreme_behaviour_of_a_usual_log_is_the_first_reason(
+def test_one_extreme_feature_of_a_usual_log_is_the_first_reason(
     place: int, peer_baseline: PeerBaseline
 ) -> None:
     row = usual(peer_baseline)
@@ -105,15 +107,15 @@ def test_what_is_far_below_the_usual_is_a_reason_where_too_little_is_odd(
     assert reasons[0].feature == "latency_excess" and reasons[0].value < reasons[0].usual
 
 
-@pytest.mark.parametrize("name", CIRCUMSTANCES)
-def test_a_circumstance_follows_what_was_done(name: str, peer_baseline: PeerBaseline) -> None:
+@pytest.mark.parametrize("name", CONTEXT)
+def test_context_follows_what_was_done(name: str, peer_baseline: PeerBaseline) -> None:
     row = usual(peer_baseline)
     row[[NAMES.index(name), NAMES.index("user_denied_3m")]] += 12.0
     (reasons,) = explain(row[None], peer_baseline, Only(**{name: 9.0, "user_denied_3m": 1.0}))
     assert reasons[0].feature == "user_denied_3m"
 
 
-def test_what_many_behaviours_of_a_family_say_comes_before_what_one_says(
+def test_what_many_features_of_a_family_say_comes_before_what_one_says(
     peer_baseline: PeerBaseline,
 ) -> None:
     row = usual(peer_baseline)
@@ -126,14 +128,14 @@ def test_what_many_behaviours_of_a_family_say_comes_before_what_one_says(
     assert [FAMILY[reason.feature] for reason in reasons] == ["errors", "endpoint_shape"]
 
 
-def test_what_is_rare_and_beside_the_models_point_is_no_reason(peer_baseline: PeerBaseline) -> None:
+def test_rare_feature_without_contribution_is_no_reason(peer_baseline: PeerBaseline) -> None:
     row = usual(peer_baseline)
     row[[NAMES.index("path_depth"), NAMES.index("user_denied_3m")]] += 12.0
     (reasons,) = explain(row[None], peer_baseline, Only(user_denied_3m=1.0, path_depth=-1.0))
     assert [reason.feature for reason in reasons] == ["user_denied_3m"]
 
 
-def test_what_is_usual_for_the_actor_itself_is_no_reason(peer_baseline: PeerBaseline) -> None:
+def test_value_usual_for_the_actor_is_no_reason(peer_baseline: PeerBaseline) -> None:
     row = usual(peer_baseline)
     row[NAMES.index("user_requests_1d")] = np.log1p(100_000.0)
     row[NAMES.index("user_requests_3m")] = np.log1p(100_000.0 * 180.0 / 86_400.0)
@@ -144,7 +146,7 @@ def test_what_is_usual_for_the_actor_itself_is_no_reason(peer_baseline: PeerBase
     assert [reason.feature for reason in reasons] == ["user_not_found_1h"]
 
 
-def test_a_count_of_a_day_that_is_old_news_comes_after_what_is_new(
+def test_a_count_counts_a_day_that_is_old_news_comes_after_what_is_new(
     peer_baseline: PeerBaseline,
 ) -> None:
     row = usual(peer_baseline)
@@ -159,7 +161,7 @@ def test_a_count_of_a_day_that_is_old_news_comes_after_what_is_new(
     assert reasons[0].feature == "user_response_kilobytes_1d" and reasons[0].usual_here is None
 
 
-def test_the_first_address_of_somebody_new_is_no_reason(peer_baseline: PeerBaseline) -> None:
+def test_first_address_of_a_new_actor_is_no_reason(peer_baseline: PeerBaseline) -> None:
     row = usual(peer_baseline)
     row[AGES] = np.log1p(0.5)
     row[NAMES.index("user_new_addresses_1d")] = np.log1p(0.98)
@@ -171,7 +173,7 @@ def test_the_first_address_of_somebody_new_is_no_reason(peer_baseline: PeerBasel
     assert explain(row[None], quiet, scorer)[0][0].feature == "user_new_addresses_1d"
 
 
-def test_new_actors_are_compared_with_new_ones(training: NDArray[np.float32]) -> None:
+def test_new_actors_are_compared_with_other_new_actors(training: NDArray[np.float32]) -> None:
     rows, place = training.copy(), NAMES.index("user_new_endpoints_1d")
     rows[:1_000, AGES] = np.log1p(0.5)
     rows[:1_000, place] += 5.0
@@ -181,7 +183,7 @@ def test_new_actors_are_compared_with_new_ones(training: NDArray[np.float32]) ->
         row[AGES], row[place] = np.log1p(age), 30.0
         (reasons,) = explain(row[None], peer_baseline, Only(user_new_endpoints_1d=1.0))
         assert reasons[0].usual == pytest.approx(np.expm1(np.median(others[:, place])), rel=1e-4)
-        assert reasons[0].text.endswith("others as new" if age < 24.0 else "others")
+        assert ("other new clients" if age < 24.0 else "other clients") in reasons[0].text
 
 
 def test_an_age_that_hardly_anybody_had_is_compared_with_all(
@@ -208,7 +210,7 @@ def test_a_log_without_anything_to_say_has_a_reason_all_the_same(
 
 
 @pytest.mark.parametrize("scorer", [All(), Nothing()])
-def test_the_choice_is_that_of_the_naive_twin(
+def test_choice_equals_the_reference(
     training: NDArray[np.float32], peer_baseline: PeerBaseline, scorer: All
 ) -> None:
     rng = np.random.default_rng(4)
@@ -226,7 +228,7 @@ def test_the_choice_is_that_of_the_naive_twin(
     rows[100:150, NAMES.index("latency_excess")] -= 9.0
     added = scorer.contributions(rows) * rng.random(rows.shape)
     picks = np.empty((300, 3), np.int64)
-    _choose(rows, added, peer_baseline.levels, picks)
+    choose_features(rows, added, peer_baseline.levels, picks)
     for row, given, places in zip(rows, added, picks.tolist(), strict=True):
         naive = naive_reasons.chosen(row, given, peer_baseline.levels)
         assert [place for place in places if place >= 0] == naive
@@ -244,7 +246,7 @@ def test_many_logs_are_explained_in_little_memory(peer_baseline: PeerBaseline) -
     assert peak < 4 * rows.nbytes
 
 
-def test_a_constant_behaviour_has_a_finite_rareness() -> None:
+def test_a_constant_feature_has_a_finite_rareness() -> None:
     rows = np.ones((10, WIDTH), np.float32)
     peer_baseline = PeerBaseline.of(rows)
     ((reason, *_),) = explain(np.full((1, WIDTH), 5.0, np.float32), peer_baseline, All())
@@ -256,7 +258,7 @@ def team() -> Fitted:
     return fit(columns(traffic(400)), FitOptions(trees=30, memory_entities=1_000))
 
 
-def test_a_detector_says_the_value_the_own_usual_and_the_others(team: Fitted) -> None:
+def test_detector_gives_the_value_the_actors_usual_and_the_others(team: Fitted) -> None:
     attack = [
         plain(START + 1e6 + i, user_id="eve", endpoint=f"/x/{i}", status_code=404)
         for i in range(300)
@@ -266,20 +268,20 @@ def test_a_detector_says_the_value_the_own_usual_and_the_others(team: Fitted) ->
     assert "requests in about" in texts[0], texts
     for anomaly in anomalies:
         for reason in anomaly.reasons:
-            assert "; usually " in reason.text
+            assert re.search(r" \((usually|other )", reason.text)
             assert reason.usual_here is None  # nobody knows eve
 
 
-def test_the_own_usual_is_told_in_the_unit_of_the_value(peer_baseline: PeerBaseline) -> None:
+def test_actors_usual_is_in_the_unit_of_the_value(peer_baseline: PeerBaseline) -> None:
     row = usual(peer_baseline)
     row[NAMES.index("user_requests_1d")] = np.log1p(2_000.0)
     row[NAMES.index("user_requests_3m")] = np.log1p(900.0)
     (reasons,) = explain(row[None], peer_baseline, Only(user_requests_3m=1.0))
     assert reasons[0].usual_here == actor_baseline(row, NAMES.index("user_requests_3m"))
-    assert " for this user, " in reasons[0].text
+    assert re.search(r"\(usually .+; other clients: ", reasons[0].text)
 
 
-def test_what_the_scaler_holds_for_usual_is_what_numpy_says() -> None:
+def test_peer_baseline_equals_numpys_quantiles() -> None:
     rows = np.random.default_rng(5).exponential(2.0, (901, len(NAMES))).astype(np.float32)
     rows[:, AGE_COLUMN] = np.float32(5.0)  # all are known for long
     peer_baseline = PeerBaseline.of(rows)

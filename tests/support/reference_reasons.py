@@ -1,4 +1,4 @@
-"""Slow, plain twins of what explains an anomaly: tree paths, rareness and the choice of reasons."""
+"""Slow reference implementations of explanations: tree paths, rareness, choice of reasons."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from api_anomaly.features.table import FEATURES, NAMES
-from api_anomaly.explain.actor_baseline import actor_baseline, pace_window
+from api_anomaly.explain.actor_baseline import actor_baseline, rate_window
 from api_anomaly.model.trees import FlatTrees
 
 SHARES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.9, 0.95, 0.98, 0.99)
@@ -37,27 +37,27 @@ def expected(trees: FlatTrees, rows: np.ndarray) -> dict[int, float]:
     for root in trees.roots:
         for row in rows:
             way = goes_through(trees, int(root), row)
-            for place in way:
-                given.setdefault(place, []).append(float(trees.value[way[-1]]))
+            for column in way:
+                given.setdefault(column, []).append(float(trees.value[way[-1]]))
 
-    def mean(place: int) -> float:
-        child = left_child(trees, place)
-        if child == place:
-            return float(trees.value[place])
-        if place in given:
-            return float(np.mean(given[place]))
+    def mean(column: int) -> float:
+        child = left_child(trees, column)
+        if child == column:
+            return float(trees.value[column])
+        if column in given:
+            return float(np.mean(given[column]))
         return (mean(child) + mean(child + 1)) / 2.0
 
-    return {place: mean(place) for place in range(len(trees.nodes))}
+    return {column: mean(column) for column in range(len(trees.nodes))}
 
 
 def moved(trees: FlatTrees, means: dict[int, float], row: np.ndarray) -> np.ndarray:
-    """What each behaviour of the row moves."""
+    """What each feature of the row moves."""
     added = np.zeros(len(row))
     for root in trees.roots:
         way = goes_through(trees, int(root), row)
-        for place, child in zip(way, way[1:], strict=False):
-            added[feature(trees, place)] += means[child] - means[place]
+        for column, child in zip(way, way[1:], strict=False):
+            added[feature(trees, column)] += means[child] - means[column]
     return added
 
 
@@ -81,23 +81,23 @@ def rareness(level: np.ndarray, value: float, both: bool, step: float) -> float:
     raise AssertionError("the last knot is above")
 
 
-def weight(row: np.ndarray, place: int, added: float, levels: np.ndarray) -> float:
-    """How much a behaviour is a reason."""
-    about = FEATURES[place]
+def weight(row: np.ndarray, column: int, added: float, levels: np.ndarray) -> float:
+    """How much a feature is a reason."""
+    about = FEATURES[column]
     age_name = "address_age" if about.name.startswith("address_") else "user_age"
     age = math.expm1(row[NAMES.index(age_name)])
     group = 0 if age < 1.0 else 1 if age < 24.0 else 2
-    value = float(row[place])
+    value = float(row[column])
     if about.name.endswith(("_new_addresses_1d", "_new_users_1d", "_new_user_agents_1d")):
         value = math.log1p(max(0.0, math.expm1(value) - 0.5 ** (age / 24.0)))
     steps = {"share": 0.2, "bits": 2.0, "log s": 0.5}
     step = math.log(2.0) if about.scale == "log1p" else steps.get(about.unit, 1.0)
-    rare = rareness(levels[group, :, place], value, about.unit in ("sd", "log s"), step)
+    rare = rareness(levels[group, :, column], value, about.unit in ("sd", "log s"), step)
     if about.unit == "sd" and abs(value) < 2.0:
         return 0.0
     rare = min(rare, 20.0)
-    if pace_window(place) > 0.0:
-        own = actor_baseline(row, place)
+    if rate_window(column) > 0.0:
+        own = actor_baseline(row, column)
         if own > 0.0:
             least = 0.1 if about.name.endswith("_1d") else 0.0
             rare *= min(1.0, max(least, (value - math.log1p(own)) / math.log(4.0)))
@@ -110,7 +110,7 @@ def weight(row: np.ndarray, place: int, added: float, levels: np.ndarray) -> flo
 
 
 def chosen(row: np.ndarray, added: np.ndarray, levels: np.ndarray) -> list[int]:
-    """The places of the reasons, the weightiest first."""
+    """The columns of the reasons, the weightiest first."""
     every = range(len(row))
     weights = {j: weight(row, j, float(added[j]), levels) for j in every if added[j] > 0.0}
     if not any(weights.values()):
