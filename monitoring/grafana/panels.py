@@ -93,7 +93,7 @@ API_PERFORMANCE = Dashboard(
         ),
         Panel(
             "Requests by status",
-            "2xx answered, 4xx refused (see Refusals), 499 the client left, 5xx failed.",
+            "2xx answered, 4xx rejected (see Rejected requests), 499 the client left, 5xx failed.",
             "reqps",
             ((f"sum by (status) (rate(api_requests_total{{who}}{RATE}))", "{{status}}"),),
         ),
@@ -139,7 +139,7 @@ API_PERFORMANCE = Dashboard(
             ),
         ),
         Panel(
-            "Refusals",
+            "Rejected requests",
             "Requests refused, by error code: unauthorized, validation_error, body_too_large ...",
             "reqps",
             ((f"sum by (code) (rate(rejected_requests_total{{who}}{RATE}))", "{{code}}"),),
@@ -254,8 +254,8 @@ ANOMALY_DETECTION = Dashboard(
         ),
         Panel(
             "Logs with a history",
-            "Share of the logs whose user or address had been seen often enough to be judged by its"
-            " own past. Low after a start without memory; it rises by itself.",
+            "Share of the logs whose user or address had been seen often enough to be compared with"
+            " its own past. Low after a start without memory; it rises by itself.",
             "percentunit",
             (
                 (
@@ -304,7 +304,7 @@ ANOMALY_DETECTION = Dashboard(
             6,
         ),
         Panel(
-            "Logs learnt from",
+            "Logs of the training",
             "Logs that the served model was trained on.",
             "short",
             (("max(model_training_logs{who})", "logs"),),
@@ -381,8 +381,8 @@ SYSTEM_HEALTH = Dashboard(
         ),
         Panel(
             "Users and addresses remembered",
-            "Room taken for users and addresses. Alert at 90 %: then the least recently seen make"
-            " room.",
+            "Share of the memory for users and addresses that is used. Alert at 90 %: at 100 % the"
+            " least recently seen are forgotten.",
             "percentunit",
             (
                 (
@@ -400,7 +400,7 @@ SYSTEM_HEALTH = Dashboard(
             (("sum by (kind) (memory_entities{who})", "{{kind}}"),),
         ),
         Panel(
-            "Forgotten to make room",
+            "Forgotten because the memory was full",
             "Actors and endpoints a second that were dropped for newer ones. More than a few: raise"
             " MEMORY_ENTITIES.",
             "short",
@@ -433,7 +433,7 @@ SYSTEM_HEALTH = Dashboard(
         Panel(
             "Connections closed",
             "Connections a second that the service ended: headers slow or large, answers unread,"
-            " room for others, no HTTP.",
+            " closed for a new one, no HTTP.",
             "short",
             ((f"sum by (reason) (rate(connections_closed_total{{who}}{RATE}))", "{{reason}}"),),
         ),

@@ -33,7 +33,7 @@ def steady(until: float = LONG) -> list[dict[str, Any]]:
 
 
 def row_of(logs: list[dict[str, Any]]) -> np.ndarray:
-    """Behaviours of the last log."""
+    """Features of the last log."""
     return extract(Memory.empty(16), columns(logs)).rows[-1]
 
 

@@ -15,7 +15,7 @@ from api_anomaly.model.scorer import FitOptions
 from api_anomaly.explain.actor_baseline import actor_baseline
 from api_anomaly.explain.reasons import choose_features, explain
 from api_anomaly.model.peer_baseline import AGE_COLUMN, PeerBaseline
-from tests.support import reference_reasons as naive_reasons
+from tests.support import reference_reasons
 from tests.support.streams import START, columns, plain
 from tests.test_detector import traffic
 
@@ -77,14 +77,14 @@ def usual(peer_baseline: PeerBaseline) -> NDArray[np.float32]:
     return row
 
 
-@pytest.mark.parametrize("place", range(WIDTH), ids=NAMES)
+@pytest.mark.parametrize("column", range(WIDTH), ids=NAMES)
 def test_one_extreme_feature_of_a_usual_log_is_the_first_reason(
-    place: int, peer_baseline: PeerBaseline
+    column: int, peer_baseline: PeerBaseline
 ) -> None:
     row = usual(peer_baseline)
-    row[place] += 12.0
-    (reasons,) = explain(row[None], peer_baseline, Only(**{NAMES[place]: 1.0}))
-    assert [reason.feature for reason in reasons] == [NAMES[place]]
+    row[column] += 12.0
+    (reasons,) = explain(row[None], peer_baseline, Only(**{NAMES[column]: 1.0}))
+    assert [reason.feature for reason in reasons] == [NAMES[column]]
     assert reasons[0].value > reasons[0].usual
 
 
@@ -174,15 +174,15 @@ def test_first_address_of_a_new_actor_is_no_reason(peer_baseline: PeerBaseline) 
 
 
 def test_new_actors_are_compared_with_other_new_actors(training: NDArray[np.float32]) -> None:
-    rows, place = training.copy(), NAMES.index("user_new_endpoints_1d")
+    rows, column = training.copy(), NAMES.index("user_new_endpoints_1d")
     rows[:1_000, AGES] = np.log1p(0.5)
-    rows[:1_000, place] += 5.0
+    rows[:1_000, column] += 5.0
     peer_baseline = PeerBaseline.of(rows)
     for age, others in ((0.5, rows[:1_000]), (100.0, rows[1_000:])):
         row = rows[0].copy()
-        row[AGES], row[place] = np.log1p(age), 30.0
+        row[AGES], row[column] = np.log1p(age), 30.0
         (reasons,) = explain(row[None], peer_baseline, Only(user_new_endpoints_1d=1.0))
-        assert reasons[0].usual == pytest.approx(np.expm1(np.median(others[:, place])), rel=1e-4)
+        assert reasons[0].usual == pytest.approx(np.expm1(np.median(others[:, column])), rel=1e-4)
         assert ("other new clients" if age < 24.0 else "other clients") in reasons[0].text
 
 
@@ -230,8 +230,8 @@ def test_choice_equals_the_reference(
     picks = np.empty((300, 3), np.int64)
     choose_features(rows, added, peer_baseline.levels, picks)
     for row, given, places in zip(rows, added, picks.tolist(), strict=True):
-        naive = naive_reasons.chosen(row, given, peer_baseline.levels)
-        assert [place for place in places if place >= 0] == naive
+        expected = reference_reasons.chosen(row, given, peer_baseline.levels)
+        assert [column for column in places if column >= 0] == expected
 
 
 def test_many_logs_are_explained_in_little_memory(peer_baseline: PeerBaseline) -> None:
@@ -269,7 +269,7 @@ def test_detector_gives_the_value_the_actors_usual_and_the_others(team: Fitted) 
     for anomaly in anomalies:
         for reason in anomaly.reasons:
             assert re.search(r" \((usually|other )", reason.text)
-            assert reason.usual_here is None  # nobody knows eve
+            assert reason.usual_here is None  # eve has no history
 
 
 def test_actors_usual_is_in_the_unit_of_the_value(peer_baseline: PeerBaseline) -> None:

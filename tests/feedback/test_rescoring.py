@@ -297,7 +297,7 @@ def test_old_labels_expire_and_only_the_last_are_used() -> None:
 
 
 def test_detector_counts_anomalies_that_rescoring_adds_and_removes(team: Fitted) -> None:
-    batch = columns([plain(START + 9_000.0 + i, user_id="stranger") for i in range(12)])
+    batch = columns([plain(START + 9_000.0 + i, user_id="unknown") for i in range(12)])
     unlabelled = Detector(team.model, team.memory).detect(batch, threshold=-0.2, remember=False)
     assert (unlabelled.raised, unlabelled.quieted) == (0, 0)
     assert [each.id.encode() for each in unlabelled.anomalies] == unlabelled.labels[
@@ -317,7 +317,7 @@ def test_detector_counts_anomalies_that_rescoring_adds_and_removes(team: Fitted)
 
 def test_detected_and_reported_log_give_the_same_label_record(team: Fitted) -> None:
     detector = Detector(team.model, team.memory)
-    log = columns([plain(START + 9_000.0, user_id="stranger")])
+    log = columns([plain(START + 9_000.0, user_id="unknown")])
     (reported,) = detector.labels(log)
     (detected,) = detector.detect(log, threshold=-1e-12, remember=False).labels
     assert reported == detected

@@ -77,7 +77,7 @@ def dissimilar(n: int) -> Any:
     return np.random.default_rng(6).normal(3.0, 30.0, (n, WIDTH)).astype(np.float32)
 
 
-STRANGER = 1_000  # users from here on have no log in the history of `ordinary`
+UNKNOWN_USER = 1_000  # users from here on have no log in the history of `ordinary`
 
 
 def from_verdicts(verdicts: list[Any]) -> TrainingLabels:
@@ -85,7 +85,7 @@ def from_verdicts(verdicts: list[Any]) -> TrainingLabels:
 
 
 def confirmed(row: Any, user: int) -> Any:
-    return label(row, STRANGER + user, hostile=True)
+    return label(row, UNKNOWN_USER + user, hostile=True)
 
 
 @pytest.mark.parametrize("hostile", [False, True])
@@ -145,7 +145,7 @@ def test_user_of_few_logs_has_part_of_a_weight() -> None:
 def test_all_verdicts_of_a_side_have_a_bounded_share() -> None:
     rows = enumerate(dissimilar(800))
     training_labels = from_verdicts(
-        [label(row, STRANGER + i, hostile=i % 2 == 0) for i, row in rows]
+        [label(row, UNKNOWN_USER + i, hostile=i % 2 == 0) for i, row in rows]
     )
     assert (training_labels.hostile.share, training_labels.harmless.share) == (0.1, 0.04)
     assert len(training_labels.harmless.sample(1_000, np.random.default_rng(0))) == 40
@@ -155,7 +155,7 @@ def test_all_verdicts_of_a_side_have_a_bounded_share() -> None:
 def test_harmless_rows_have_at_most_the_share_of_confirmed_attacks(attacks: int) -> None:
     rows = enumerate(dissimilar(220))
     training_labels = from_verdicts(
-        [label(row, STRANGER + i, hostile=i < attacks) for i, row in rows]
+        [label(row, UNKNOWN_USER + i, hostile=i < attacks) for i, row in rows]
     )
     assert (
         training_labels.harmless.share
@@ -198,7 +198,7 @@ def test_logs_of_a_very_active_user_are_sampled() -> None:
 
 
 def test_side_without_verdicts_samples_nothing() -> None:
-    found = from_verdicts([label(dissimilar(1)[0], STRANGER, hostile=False)])
+    found = from_verdicts([label(dissimilar(1)[0], UNKNOWN_USER, hostile=False)])
     assert found.hostile.share == 0.0 and not found.hostile_logs.any()
     assert len(found.hostile.sample(500, np.random.default_rng(0))) == 0
     assert training_labels_of(np.zeros(0, LABEL), *ordinary()) is None
@@ -243,7 +243,7 @@ def test_training_lowers_a_false_positive_if_there_are_confirmed_attacks(
 ) -> None:
     _, row = label_worst(team, logs, hostile=False)
     attacks = [confirmed(one, i % 4) for i, one in enumerate(dissimilar(40))]
-    harmless = [label(row + 1e-3 * i, STRANGER + 9) for i in range(10)]
+    harmless = [label(row + 1e-3 * i, UNKNOWN_USER + 9) for i in range(10)]
     before = fit(columns(logs), OPTIONS, labels=LabelRecords(np.concatenate(attacks))).model
     after = fit(
         columns(logs), OPTIONS, labels=LabelRecords(np.concatenate([*attacks, *harmless]))
