@@ -69,9 +69,9 @@ class Container(NamedTuple):
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the slow tests of this folder in one process: their containers share names and ports."""
+    """Keep the tests of this folder in one process: their containers share names and a lock."""
     for item in items:
-        if Path(__file__).parent in item.path.parents and item.get_closest_marker("slow"):
+        if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.xdist_group("containers"))
 
 
