@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 from hypothesis import settings
+from xdist.scheduler import LoadScopeScheduling
 
 from api_anomaly.logs.columns import Columns
 from api_anomaly.model.fit import Fitted, fit
@@ -34,6 +35,19 @@ for _variable in variables():
 
 Logs = Callable[..., list[Log]]
 Serve = Callable[..., AbstractContextManager[httpx.Client]]
+
+
+class OneProcessForContainers(LoadScopeScheduling):  # type: ignore[misc]
+    """Distributes tests one by one, but those of tests/deployment to one process: their containers
+    share names, ports and a lock."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "containers" if nodeid.startswith("tests/deployment/") else nodeid
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OneProcessForContainers:
+    """Used by pytest-xdist with `-n`."""
+    return OneProcessForContainers(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -68,13 +68,6 @@ class Container(NamedTuple):
     seconds: float
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of this folder in one process: their containers share names and a lock."""
-    for item in items:
-        if Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.xdist_group("containers"))
-
-
 @pytest.fixture(scope="session")
 def parts() -> Iterator[RealParts]:
     """What scripts/slow_parts installs; skips where it says that this machine cannot have it.
