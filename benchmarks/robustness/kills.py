@@ -24,6 +24,7 @@ _SNAPSHOT_SECONDS = 0.3
 #: Longest time to write a snapshot on a busy machine, besides the interval.
 _WRITING_SECONDS = 2.0
 _USERS = 8
+_ACTORS_OF_USER = 2  # the user, and the unknown address of its logs, which counts as the user's
 
 
 class ForkedService(Service):
@@ -88,7 +89,7 @@ class Acknowledged:
     #: Verdicts, each on another log.
     verdicts: int = 0
     #: Actors that the last start found in the memory.
-    base: int = _USERS
+    base: int = _ACTORS_OF_USER * _USERS
 
 
 def _train(service: Service, acknowledged: Acknowledged) -> None:
@@ -168,10 +169,10 @@ def run(options: argparse.Namespace) -> int:
         for number in range(options.kills):
             _round(service, acknowledged, random_, found)
             if number % 20 == 19:
-                print(f"  {number + 1} kills, lost: {dict(found.lost) or 'nothing'}", flush=True)
+                print(f"  {number + 1} kills, lost: {+found.lost or 'nothing'}", flush=True)
         service.kill()
         found.print_summary(options.kills)
-    return int(bool(found.lost))
+    return int(found.lost.total() > 0)
 
 
 @dataclass
@@ -185,7 +186,7 @@ class _Counts:
 
     def print_summary(self, kills: int) -> None:
         print(f"{kills} kills: {dict(self.steps)}")
-        print(f"lost: {dict(self.lost) or 'nothing'}; {self.responses} stored responses checked")
+        print(f"lost: {+self.lost or 'nothing'}; {self.responses} stored responses checked")
         print(f"oldest memory found: {self.oldest:.2f} s (a snapshot every {_SNAPSHOT_SECONDS} s)")
 
 
@@ -261,7 +262,7 @@ def _check_responses(
         found.lost["response"] += again.body != first if replayed else key not in unsaved
         if not replayed:
             acknowledged.by_key[key] = (body, again.body, time.monotonic())
-            acknowledged.base += 1  # the user of this log is new again
+            acknowledged.base += _ACTORS_OF_USER  # the user of this log is new again
         unsaved.discard(key)
     for key in unsaved:  # whether they were in the last snapshot is not known
         del acknowledged.by_key[key]
@@ -274,7 +275,7 @@ def _check_memory(actors: int, acknowledged: Acknowledged, killed: float, found:
     what was remembered when this process started.
     """
     first = acknowledged.actors[0][1] - 1 if acknowledged.actors else acknowledged.sent
-    remembered = actors - acknowledged.base
+    remembered = (actors - acknowledged.base) // _ACTORS_OF_USER
     missing = [time_ for time_, number in acknowledged.actors if number - first > remembered]
     if missing:
         age = killed - missing[0]
