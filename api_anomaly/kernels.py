@@ -75,7 +75,8 @@ class _Locator(UserProvidedCacheLocator):
 
     def __init__(self, py_func: Any, py_file: str) -> None:
         super().__init__(py_func, py_file)  # type: ignore[no-untyped-call]
-        self._cache_path = str(cache_folder()[0] / Path(py_file).stem)
+        package, module = Path(py_file).parent.name, Path(py_file).stem
+        self._cache_path = str(cache_folder()[0] / f"{package}.{module}")
 
     def get_source_stamp(self) -> str:
         return source_digest()

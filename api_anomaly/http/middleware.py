@@ -37,9 +37,7 @@ class RequestMiddleware:
         self._always_served = frozenset(
             endpoint.path for endpoint in endpoints if endpoint.always_served
         )
-        self._audited = frozenset(
-            (endpoint.method, endpoint.path) for endpoint in endpoints if endpoint.audited
-        )
+        self._endpoints = {(endpoint.method, endpoint.path): endpoint for endpoint in endpoints}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -84,11 +82,13 @@ class RequestMiddleware:
     ) -> None:
         seconds = time.perf_counter() - started
         method = scope["method"] if scope["method"] in _METHODS else "other"
-        endpoint = getattr(scope.get("route"), "path", "unmatched")
+        # A request that was refused before the dispatch has no route yet.
+        known = self._endpoints.get((method, scope["path"]))
+        endpoint = getattr(scope.get("route", known), "path", "unmatched")
         metrics, journal = state.app.metrics, state.app.journal
         metrics.count("api_requests_total", method, endpoint, str(status))
         metrics.observe("api_request_duration_seconds", seconds, method, endpoint)
-        if (method, endpoint) in self._audited:
+        if known is not None and known.audited:
             # A caller without a valid token has no id.
             caller = scope["state"].get("caller")
             journal.audit(

@@ -88,6 +88,8 @@ def test_requests_beyond_the_limit_are_503_and_health_is_served(serve, logs) -> 
         assert sample_of(client, 'requests_shed_total{reason="requests"}') >= 2
         shed = 'api_requests_total{endpoint="/detect",method="POST",status="503"}'
         assert sample_of(client, shed) == 1
+        shed = 'api_requests_total{endpoint="/status",method="GET",status="503"}'
+        assert sample_of(client, shed) >= 2
 
 
 def test_a_refused_request_keeps_the_connection_and_the_order_of_pipelined_ones(serve) -> None:
