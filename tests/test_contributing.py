@@ -12,8 +12,9 @@ from tests.support.recipes import recipes, scratch_copy
 PROOFS = {
     "Add a feature": "from api_anomaly.features.table import NAMES;"
     " assert 'endpoint_write_share' in NAMES",
-    "Add a log format": "from api_anomaly.logs.formats.registry import FORMATS, detect_format;"
-    " assert detect_format([FORMATS['acme'].example]).name == 'acme'",
+    "Add a log format": "from api_anomaly.logs.formats.read import ReadOptions, read_body;"
+    " from api_anomaly.logs.formats.registry import FORMATS;"
+    " assert read_body(FORMATS['acme'].example.encode(), ReadOptions()).format == 'acme'",
     "Add an attack": "from api_anomaly.model.synthetic.attacks import ATTACKS;"
     " assert 'denial_of_inventory' in {attack.name for attack in ATTACKS}",
     "Add an endpoint": "from api_anomaly.http.endpoints import ENDPOINTS;"

@@ -1,7 +1,7 @@
 """The client: an access log in, a report out, over HTTP only.
 
     source.py      bytes, gzip -> lines or JSON items
-    reader.py      lines -> logs, by api_anomaly.logs.formats
+    reader.py      lines -> logs, by api_anomaly.logs.formats; label.py: labels in lines
     service.py     the service over HTTP: safe retries, errors that say what happened
     training.py    one training request of many logs
     detection.py   detection in batches

@@ -4,36 +4,44 @@ Lines that cannot be parsed are counted; they are an error only where they are m
 """
 
 import io
+import json
 import re
+import sys
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from api_anomaly.client.label import Label, label_of
 from api_anomaly.client.source import Record, Source, SourceError, read_array, read_lines
 from api_anomaly.client.source import read_sample
-from api_anomaly.logs.formats.format import Label, Log, ParsedLog, ParseError
-from api_anomaly.logs.formats.json_lines import parse_record
-from api_anomaly.logs.formats.registry import FORMATS, detect_format
+from api_anomaly.logs.formats.format import Event, FormatAmbiguous, FormatUnknown, ReadOptions
+from api_anomaly.logs.formats.read import ReadResult, StreamReader
+from api_anomaly.logs.formats.registry import ANY_JSON, FORMATS, TEXT_FORMATS
+from api_anomaly.logs.records import LogFields
 
 MAX_BAD_LINES_SHOWN = 5
 SAMPLE_LINES = 20
 # From this many lines on, an input of mostly bad lines is given up without reading the rest.
 _GIVE_UP_LINES = 1_000
+# Lines that are read at once.
+_CHUNK = 1_000
+_TEXT_NAMES = frozenset(row.name for row in TEXT_FORMATS)
 _JSON_ARRAY = re.compile(r'\s*(?:\[\s*[{\]]|\{\s*"logs"\s*:\s*\[)')
 
 
 class InputFormat(NamedTuple):
-    """How the input is split into records, and how a record becomes a log."""
+    """How the input is split into records, and the log format of a record."""
 
     title: str
     split: Callable[[io.BufferedReader], Iterator[Record]]
-    parse: Callable[[Any], ParsedLog | None]
+    format: str
 
 
 #: Every log format of one log a line, and the JSON array.
 INPUT_FORMATS = {
-    **{name: InputFormat(row.title, read_lines, row.parse) for name, row in FORMATS.items()},
-    "json": InputFormat("JSON array of logs", read_array, parse_record),
+    **{name: InputFormat(row.title, read_lines, name) for name, row in FORMATS.items()},
+    "json": InputFormat("JSON array of logs", read_array, ANY_JSON),
 }
 
 
@@ -41,7 +49,7 @@ class Entry(NamedTuple):
     """One log, its line number, and its label where the file has labels."""
 
     number: int
-    log: Log
+    log: LogFields
     label: Label | None
 
 
@@ -65,18 +73,25 @@ class Reader:
 
     def entries(self) -> Iterator[Entry]:
         """The logs in file order. Raises SourceError when more than half of the lines are bad."""
-        _, split, parse = INPUT_FORMATS[self.format]
+        _, split, name = INPUT_FORMATS[self.format]
+        reader = StreamReader(ReadOptions(name), max_errors=sys.maxsize)
         with self._source.open() as stream:
-            for record in islice(split(stream), self._limit):
-                self.read += 1
-                try:
-                    parsed = parse(record.value)
-                except ParseError as error:
-                    self._add_bad_line(BadLine(record.number, str(error)))
-                    continue
-                if parsed is not None:
-                    yield Entry(record.number, parsed.log, parsed.label)
+            records = islice(split(stream), self._limit)
+            while chunk := list(islice(records, _CHUNK)):
+                yield from self._entries(chunk, reader.read_events(map(_event, chunk)))
         self._check_share_of_bad_lines()
+
+    def _entries(self, chunk: list[Record], result: ReadResult) -> Iterator[Entry]:
+        reasons = {error.line: error.reason for error in result.errors}
+        logs: dict[int, list[LogFields]] = defaultdict(list)
+        for position, log in zip(result.records.position, result.records.as_dicts(), strict=True):
+            logs[position].append(log)
+        for record in chunk:
+            self.read += 1
+            if record.number in reasons:
+                self._add_bad_line(BadLine(record.number, reasons[record.number]))
+            for log in logs.get(record.number, ()):
+                yield Entry(record.number, log, label_of(record.value))
 
     def count_records(self) -> int:
         """The number of lines that are not blank, or of array items; at most the limit."""
@@ -100,6 +115,11 @@ class Reader:
         )
 
 
+def _event(record: Record) -> Event:
+    value = record.value
+    return Event(record.number, value if isinstance(value, (str, dict)) else json.dumps(value))
+
+
 def detect_input_format(source: Source) -> str:
     """The name of the format of a source, from its first lines. Raises SourceError."""
     with source.open() as stream:
@@ -111,10 +131,16 @@ def detect_input_format(source: Source) -> str:
     lines = lines[: max(1, min(len(lines) - 1, SAMPLE_LINES))]
     if not lines:
         raise SourceError("the input is empty")
-    found = detect_format(lines)
-    if found is None:
+    try:
+        result = StreamReader(ReadOptions()).read_events(map(Event, range(len(lines)), lines))
+    except FormatAmbiguous as error:
+        raise SourceError(f"{error} (--format NAME)") from error
+    except FormatUnknown:
+        result = None
+    if result is None or result.rejected * 2 >= len(lines):
         raise SourceError(
             f"none of the known formats fits the first {len(lines)} lines;"
             f" name it with --format ({', '.join(INPUT_FORMATS)}). First line: {lines[0][:120]!r}"
         )
-    return found.name
+    names = result.format.split(", ")
+    return ANY_JSON if len(names) > 1 and names[0] not in _TEXT_NAMES else names[0]

@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import httpx
 
-from api_anomaly.logs.formats.format import Log
+from api_anomaly.logs.records import LogFields
 
 MAX_ATTEMPTS = 6
 MAX_PAUSE_SECONDS = 30.0  # between two attempts
@@ -101,7 +101,7 @@ class Service:
         """Train on logs (JSON texts). Not repeated once sent: the training may still be running."""
         return self.post("/train", build_logs_body(logs), safe=False).body
 
-    def detect(self, logs: Sequence[Log], options: Mapping[str, Any]) -> Any:
+    def detect(self, logs: Sequence[LogFields], options: Mapping[str, Any]) -> Any:
         """Score one batch. Repeated safely: its Idempotency-Key lets the service count it once."""
         body = json.dumps({**options, "logs": logs}, separators=(",", ":")).encode()
         return self.post("/detect", body, safe=True).body

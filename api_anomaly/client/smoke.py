@@ -12,7 +12,7 @@ from uuid import uuid4
 
 import httpx
 
-from api_anomaly.logs.formats.format import Log
+from api_anomaly.logs.records import LogFields
 from api_anomaly.client.smoke_logs import make_benign_logs, make_log, make_refused_burst
 
 _ANOMALY_FIELDS = frozenset(
@@ -49,7 +49,7 @@ class Deployment:
         headers = {"Idempotency-Key": key} if key else {}
         return self.with_token.post(path, json=body, headers=headers)
 
-    def detect(self, logs: list[Log], key: str | None = None, **options: Any) -> Any:
+    def detect(self, logs: list[LogFields], key: str | None = None, **options: Any) -> Any:
         """POST /detect, which must succeed."""
         return read_json(self.post("/detect", {"logs": logs, **options}, key), 200)
 

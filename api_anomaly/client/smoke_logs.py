@@ -3,13 +3,15 @@
 import random
 from datetime import UTC, datetime
 
-from api_anomaly.logs.formats.format import Log
+from api_anomaly.logs.records import LogFields
 
 _ENDPOINTS = ("/api/items", "/api/items/17", "/api/orders", "/api/profile", "/api/search?q=tea")
 _AGENTS = ("Mozilla/5.0 (X11; Linux x86_64) Firefox/128.0", "ShopApp/4.2 (iOS 18.1)")
 
 
-def make_benign_logs(users: int, logs: int, run_id: str, end: float, seed: int = 1) -> list[Log]:
+def make_benign_logs(
+    users: int, logs: int, run_id: str, end: float, seed: int = 1
+) -> list[LogFields]:
     """Logs of `users` users, two seconds apart, the last at `end` (Unix seconds)."""
     rng = random.Random(seed)
     return [
@@ -24,9 +26,9 @@ def make_benign_logs(users: int, logs: int, run_id: str, end: float, seed: int =
     ]
 
 
-def make_log(at: float, user: str, endpoint: str, **fields: str | int | float | None) -> Log:
+def make_log(at: float, user: str, endpoint: str, **fields: str | int | float | None) -> LogFields:
     """One log; `at` in Unix seconds."""
-    log: Log = {
+    log: LogFields = {
         "timestamp": datetime.fromtimestamp(at, UTC).isoformat(),
         "user_id": user,
         "endpoint": endpoint,
@@ -41,7 +43,7 @@ def make_log(at: float, user: str, endpoint: str, **fields: str | int | float | 
     return {**log, **fields}
 
 
-def make_refused_burst(at: float, user: str, logs: int) -> list[Log]:
+def make_refused_burst(at: float, user: str, logs: int) -> list[LogFields]:
     """One user who requests `logs` record ids, ten a second, and gets a 403 each time."""
     return [
         make_log(at + number / 10, user, f"/api/orders/{9000 + number}", status_code=403)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from api_anomaly.client.service import LogsRefused, Service, TooLarge
-from api_anomaly.logs.formats.format import Log
+from api_anomaly.logs.records import LogFields
 
 # About 150 MB as JSON texts.
 MAX_TRAINING_LOGS = 500_000
@@ -38,7 +38,7 @@ class Trainer:
         self._texts: deque[bytes] = deque(maxlen=max_logs)
         self._offered = 0
 
-    def add(self, log: Log) -> None:
+    def add(self, log: LogFields) -> None:
         self._texts.append(json.dumps(log, separators=(",", ":")).encode())
         self._offered += 1
 

@@ -5,6 +5,7 @@ import io
 import json
 
 import pytest
+from api_anomaly.logs.formats.read import ReadOptions, read_body
 from api_anomaly.logs.formats.registry import FORMATS
 from api_anomaly.client.reader import INPUT_FORMATS, Reader, detect_input_format
 from api_anomaly.client.source import Record, Source, SourceError, read_array
@@ -31,8 +32,7 @@ def read_logs(source, name):
 
 def expected_logs(name):
     example = EXAMPLES.get(name, EXAMPLES["ndjson"])
-    parse = FORMATS.get(name, FORMATS["ndjson"]).parse
-    return [parse(example).log] * 3
+    return read_body(example.encode(), ReadOptions()).records.as_dicts() * 3
 
 
 @pytest.mark.parametrize("name", CONTENTS)

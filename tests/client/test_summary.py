@@ -3,7 +3,7 @@
 import io
 
 import pytest
-from api_anomaly.logs.formats.format import Label
+from api_anomaly.client.label import Label
 from api_anomaly.client.reader import Entry
 from api_anomaly.client.detection import Outcome
 from api_anomaly.client.report import print_report, printable

@@ -1,11 +1,15 @@
-"""Log formats: from one line of an access log to the ten fields of a log.
+"""Log formats: from logs as people have them to the ten fields of a log.
 
-    format.py      what a format is: `Format`, `ParsedLog`, `ParseError`
+    format.py      types: `TextFormat`, `JsonFormat`, `RawLog`, `ReadOptions`, errors
+    read.py        the one entry: a body or events -> logs, and what was no log
+    unwrap.py      what carries a line: syslog, CRI, Docker, documents, text fields of records
+    auto.py        the format of lines, found by trying
+    directive.py   nginx log_format, Apache LogFormat, Envoy format strings, field lists -> a format
     normalize.py   raw values -> the ten fields, within the limits of the HTTP contract
-    access_log.py, aws_alb.py, json_lines.py    one module a family of formats
-    registry.py    all formats, and the detection of the format of a sample
+    contract.py    the contract's own JSON lines, fast
+    registry.py    the tables of all formats
+    the others     one module a family of formats
 
-Nothing here reads files or the network. To add a format: write one module that ends in a `Format`
-with an example line, and add it to the table in registry.py. The tests of tests/logs/formats run
-over every format of the table.
+Nothing here reads files or the network. To add a format: write one module that ends in a row with
+an example, and add it to a table in registry.py. The tests of tests/logs/formats run over all rows.
 """

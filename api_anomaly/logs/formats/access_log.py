@@ -1,38 +1,85 @@
-r"""Access logs of Apache and nginx: `combined` and `common`.
+r"""Access logs of Apache and nginx: `combined` and `common`, and Traefik's lines, which go on.
 
 Sources: httpd.apache.org/docs/2.4/logs.html (formats, escaping), nginx.org ngx_http_log_module
-(`combined`, `\xHH` escaping). Also read: the `vhost:port` prefix of Debian's `vhost_combined`, and
-a duration behind a combined line where its unit is certain (`0.123` or `rt=0.123` seconds,
-Traefik's `12ms`). A bare whole number stays unread: Apache's %D counts microseconds and %T
-seconds, and the line does not say which.
+(`combined`, `\xHH` escaping), doc.traefik.io (observe/logs-and-access-logs). Also read: a virtual
+host in front, a list of forwarded addresses or `client - proxy - ` in place of the client, and
+behind the user agent a forwarded address and a duration whose unit is certain (`0.123` or
+`rt=0.123` seconds, Traefik's `12ms`). A bare whole number stays unread: Apache's %D counts
+microseconds and %T seconds, and the line does not say which.
 """
 
 import re
-from collections.abc import Sequence
 
 from api_anomaly.logs.formats import normalize
-from api_anomaly.logs.formats.format import Format, ParsedLog, ParseError, count_parsed
+from api_anomaly.logs.formats.format import Parse, ParseError, RawLog, TextFormat, stateless
 from api_anomaly.logs.formats.quoting import QUOTED, unescape
 
 # The last quote may be missing: servers cut long lines.
 _QUOTED_OR_CUT = r'"([^"\\]*(?:\\.[^"\\]*)*)(?:"|$)'
 _LINE = re.compile(
     r"^(?P<client>\S+ .*?) \[(?P<time>[^\]\[]{20,32})\] " + QUOTED + r" (\S+) (\S+)"
-    r"(?: " + QUOTED + " " + _QUOTED_OR_CUT + r"(?P<rest>.*))?",
+    r"(?: " + QUOTED + " " + _QUOTED_OR_CUT + r")?(?P<rest>.*)",
+    re.ASCII | re.DOTALL,
+)
+#: A line without anything unusual, in one match.
+_PLAIN = re.compile(
+    r"([0-9a-fA-F.:]{2,39}) - ([^\s\"\\]+) \[(\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4})\]"
+    r' "([A-Z]{2,16}) (/[^\s"\\]*) HTTP/\d(?:\.\d)?" (\d{3}) (\d+)'
+    r' "[^"\\]*" "([^"\\]*)"',
     re.ASCII,
 )
-_DURATION = re.compile(r'(?:^|[ "=])(?:(\d{1,6}\.\d{1,6})|(\d{1,9})ms)"?(?= |$)', re.ASCII)
+_PORT = re.compile(r"[^:\s]*:\d{1,5}", re.ASCII)
+_MILLISECONDS = re.compile(r" (\d{1,9})ms$", re.ASCII)
+_SECONDS = re.compile(r'(?:^|[ "])(?:(?:rt|request_time)=)?"?(\d{1,6}\.\d{1,6})"?(?= |$)', re.ASCII)
+_QUOTED_REST = re.compile(QUOTED)
+_TRAEFIK_REST = re.compile(r' \d+ "[^"]*" "[^"]*" (\d{1,9})ms$', re.ASCII)
 
 
-def parse(line: str) -> ParsedLog:
-    """One line in `combined` or `common` format."""
+def parse_plain(line: str) -> RawLog | None:
+    """A combined line without anything unusual; None for every other line."""
+    match = _PLAIN.fullmatch(line)
+    if match is None:
+        return None
+    client, user, time, method, target, status, sent, agent = match.groups()
+    return RawLog(time, method, target, status, client, user, agent, None, None, sent)
+
+
+def parse(line: str) -> RawLog:
+    """One line of an access log, with or without user agent."""
+    return parse_plain(line) or _parse(_match(line))
+
+
+def parse_common(line: str) -> RawLog:
+    """One line without referrer and user agent."""
+    match = _match(line)
+    if match.group(7) is not None:
+        raise ParseError("a line with a user agent: this is the combined format")
+    return _parse(match)
+
+
+def parse_traefik(line: str) -> RawLog:
+    """A combined line that ends in a count, router, service and milliseconds."""
+    match = _match(line)
+    rest = _TRAEFIK_REST.fullmatch(match["rest"])
+    if match.group(7) is None or not rest:
+        raise ParseError("not a line of Traefik's access log")
+    raw = _parse(match)
+    return raw._replace(seconds=int(rest.group(1)) / 1000, response_size=match.group(5))
+
+
+def _match(line: str) -> re.Match[str]:
     match = _LINE.match(line)
     if not match:
         raise ParseError("not a line of a common or combined access log")
+    return match
+
+
+def _parse(match: re.Match[str]) -> RawLog:
     request, status, sent, _, agent = match.group(3, 4, 5, 6, 7)
     client, user = _split_client_and_user(match["client"])
     method, target = normalize.request_line(unescape(request))
-    raw = normalize.RawLog(
+    rest = match["rest"]
+    return RawLog(
         timestamp=match["time"],
         user=unescape(user),
         client=client,
@@ -40,58 +87,77 @@ def parse(line: str) -> ParsedLog:
         endpoint=target,
         status=status,
         agent=unescape(agent or ""),
-        seconds=_duration_seconds(match["rest"] or ""),
-        response_size=sent,
+        seconds=_duration_seconds(rest) if rest else None,
+        response_size="0" if sent == "-" else sent,
+        forwarded=_forwarded(rest) if rest else None,
     )
-    return ParsedLog(raw.normalize(), None)
 
 
 def _split_client_and_user(text: str) -> tuple[str, str]:
-    """`[vhost:port ]client ident user`; the user may hold spaces, a missing one is `-` or `""`."""
+    """`[vhost ]client ident user`. The client may be a list or `client - proxy`; the user may hold
+    spaces, a missing one is `-` or `""`. Raises ParseError where other words stand in front."""
     words = text.split(" ")
-    has_vhost = (
-        len(words) > 3
-        and normalize.address(words[0]) is None
-        and normalize.address(words[1]) is not None
-    )
-    if has_vhost:
-        words = words[1:]
-    user = " ".join(words[2:])
-    return words[0], "" if user == '""' else user
+    if len(words) > 3 and _has_virtual_host(words):
+        del words[0]
+    clients = [words.pop(0)]
+    while clients[-1].endswith(",") and words:
+        clients.append(words.pop(0))
+    if len(words) > 3 and words[0] == words[2] == "-" and normalize.address(words[1]):
+        clients.append(words[1])
+        del words[:2]
+    if len(words) < 2 or len(words) > 2 and words[0] != "-":
+        raise ParseError("other words than client, identity and user stand before the time")
+    user = " ".join(words[1:])
+    return ", ".join(word.rstrip(",") for word in clients), "" if user == '""' else user
+
+
+def _has_virtual_host(words: list[str]) -> bool:
+    """Whether the first word names a server and the second the client."""
+    first, second, third = words[:3]
+    if second == "-" or first.endswith(","):
+        return False
+    if third == "-" or second.endswith(","):
+        return True
+    return bool(normalize.address(second)) and not normalize.address(first)
 
 
 def _duration_seconds(rest: str) -> float | None:
-    match = _DURATION.search(rest)
-    if not match:
-        return None
-    return float(match.group(1)) if match.group(1) else int(match.group(2)) / 1000
+    milliseconds = _MILLISECONDS.search(rest)
+    if milliseconds:
+        return int(milliseconds.group(1)) / 1000
+    seconds = _SECONDS.search(rest)
+    return float(seconds.group(1)) if seconds else None
 
 
-_count_access_lines = count_parsed(parse)
+def _forwarded(rest: str) -> str | None:
+    """A quoted list of addresses: `"$http_x_forwarded_for"`."""
+    for text in _QUOTED_REST.findall(rest):
+        if all(map(normalize.address, text.split(","))):
+            return str(text)
+    return None
 
 
-def _sniff_combined(lines: Sequence[str]) -> int:
-    # A combined line has three quoted texts, a common line has one.
-    has_agent = any(line.count('"') >= 5 for line in lines)
-    return _count_access_lines(lines) if has_agent else 0
+def _row(name: str, title: str, parser: Parse, example: str) -> TextFormat:
+    return TextFormat(name, title, example, stateless(parser))
 
 
-COMBINED = Format(
-    name="combined",
-    title="Apache or nginx combined access log",
-    parse=parse,
-    sniff=_sniff_combined,
-    example=(
-        '127.0.0.1 - frank [10/Oct/2000:13:55:36 -0700] "GET /apache_pb.gif HTTP/1.0" 200 2326'
-        ' "http://www.example.com/start.html" "Mozilla/4.08 [en] (Win98; I ;Nav)"'
-    ),
+COMMON = _row(
+    "common",
+    "Apache common access log",
+    parse_common,
+    '127.0.0.1 - frank [10/Oct/2000:13:55:36 -0700] "GET /apache_pb.gif HTTP/1.0" 200 2326',
 )
-COMMON = Format(
-    name="common",
-    title="Apache common access log",
-    parse=parse,
-    sniff=_count_access_lines,
-    example=(
-        '127.0.0.1 - frank [10/Oct/2000:13:55:36 -0700] "GET /apache_pb.gif HTTP/1.0" 200 2326'
-    ),
+COMBINED = _row(
+    "combined",
+    "Apache or nginx combined access log",
+    parse,
+    '127.0.0.1 - frank [10/Oct/2000:13:55:36 -0700] "GET /apache_pb.gif HTTP/1.0" 200 2326'
+    ' "http://www.example.com/start.html" "Mozilla/4.08 [en] (Win98; I ;Nav)"',
+)
+TRAEFIK = _row(
+    "traefik_clf",
+    "Traefik access log in the common format",
+    parse_traefik,
+    '192.0.2.7 - - [08/Dec/2021:09:16:05 +0000] "GET /a?b=1 HTTP/1.1" 200 414 "-" "curl/8.5.0"'
+    ' 500 "shop@docker" "http://172.17.0.3:80" 12ms',
 )

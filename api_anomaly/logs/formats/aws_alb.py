@@ -1,12 +1,13 @@
 """Access logs of AWS Application Load Balancers.
 
-Source: Elastic Load Balancing user guide, "Access log entries".
+Source: Elastic Load Balancing user guide, "Access log entries". What follows the user agent is not
+read: AWS adds fields at the end.
 """
 
 import re
 
 from api_anomaly.logs.formats import normalize
-from api_anomaly.logs.formats.format import Format, ParsedLog, ParseError, count_parsed
+from api_anomaly.logs.formats.format import ParseError, RawLog, TextFormat, stateless
 from api_anomaly.logs.formats.quoting import QUOTED, unescape
 
 _LINE = re.compile(
@@ -19,7 +20,7 @@ _LINE = re.compile(
 )
 
 
-def parse(line: str) -> ParsedLog:
+def parse(line: str) -> RawLog:
     """One line. The response time is the sum of three durations; -1 makes it unknown."""
     match = _LINE.match(line)
     if not match:
@@ -27,7 +28,7 @@ def parse(line: str) -> ParsedLog:
     durations = [normalize.number(text) for text in match["seconds"].split(" ")]
     known = [seconds for seconds in durations if seconds is not None]
     method, target = normalize.request_line(unescape(match.group(7)))
-    raw = normalize.RawLog(
+    return RawLog(
         timestamp=match["time"],
         client=match["client"],
         method=method,
@@ -38,14 +39,12 @@ def parse(line: str) -> ParsedLog:
         request_size=match["received"],
         response_size=match["sent"],
     )
-    return ParsedLog(raw.normalize(), None)
 
 
-ALB = Format(
+ALB = TextFormat(
     name="alb",
     title="AWS Application Load Balancer access log",
-    parse=parse,
-    sniff=count_parsed(parse),
+    start=stateless(parse),
     example=(
         "https 2018-07-02T22:23:00.186641Z app/my-loadbalancer/50dc6c495c0c9188"
         " 192.168.131.39:2817 10.0.0.1:80 0.086 0.048 0.037 200 200 0 57"

@@ -1,65 +1,95 @@
-"""What a log format is, and what parsing a line gives."""
+"""The types of log formats: what a format is, what it finds in a line, how reading is asked for."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
+from datetime import UTC, tzinfo
+from ipaddress import IPv4Network, IPv6Network
 from typing import NamedTuple
 
 #: A decoded JSON value.
 Value = str | int | float | bool | None | list["Value"] | dict[str, "Value"]
-#: One log in the ten fields of the HTTP contract.
-Log = dict[str, str | int | float | None]
+Network = IPv4Network | IPv6Network
 
 
 class ParseError(Exception):
-    """A line that cannot become a log; the text is the reason."""
+    """A line that cannot become a log; the text is the reason. It never holds values of the line:
+    reasons are shown to people who may not see addresses, users or user agents."""
 
 
-class Label(NamedTuple):
-    """What a labelled file knows about a log. Used in reports, never sent to the service."""
+class RawLog(NamedTuple):
+    """One log as a format finds it. `normalize.normalize` makes the ten fields of it."""
 
-    is_attack: bool | None  # None = unknown
-    attack: str | None  # family of the attack
-    actor: str | None  # who sent the request, where the file says so
-    case: str | None  # simulated files: which hard case of benign behaviour
-
-    @property
-    def description(self) -> str:
-        """`attack: FAMILY`, `benign`, `benign: CASE` or `unknown`."""
-        if self.is_attack is None:
-            return "unknown"
-        if self.is_attack:
-            return f"attack: {self.attack or 'unnamed'}"
-        return f"benign: {self.case}" if self.case else "benign"
-
-
-class ParsedLog(NamedTuple):
-    """One log, and its label where the file has labels."""
-
-    log: Log
-    label: Label | None
+    timestamp: Value  # text or number, as logged
+    method: Value
+    endpoint: Value  # target or URL
+    status: Value
+    client: Value  # peer address, with or without port; a host name stands in for a missing user
+    user: Value = None
+    agent: Value = None
+    seconds: float | None = None  # the format knows the unit
+    request_size: Value = None
+    response_size: Value = None
+    forwarded: Value = None  # X-Forwarded-For, a text or a list
+    no_status: int = 499  # what status 0, 000, -1 and - mean in this format
 
 
-#: None for a line that holds no request by design: a comment or a header. Raises ParseError.
-Parse = Callable[[str], ParsedLog | None]
+#: One text line. None: no log by design, such as a comment. Raises ParseError.
+Parse = Callable[[str], RawLog | None]
+#: One JSON object. None: no log by design. Raises ParseError.
+ParseRecord = Callable[[dict[str, Value]], RawLog | None]
 
 
-class Format(NamedTuple):
-    """A log format of one log a line."""
+class TextFormat(NamedTuple):
+    """A format of one log a line of text."""
 
-    name: str  # as in `--format NAME`
+    name: str  # as in `?format=NAME`
     title: str
-    parse: Parse
-    sniff: Callable[[Sequence[str]], int]  # how many of these lines are in this format
     example: str  # one line, from the documentation of the format
+    start: Callable[[], Parse]  # a parser with the state of one stream (the columns of W3C logs)
 
 
-def count_parsed(parse: Parse) -> Callable[[Sequence[str]], int]:
-    """The usual `sniff`: counts the lines that can be parsed."""
+class JsonFormat(NamedTuple):
+    """A format of one log a JSON object."""
 
-    def is_parsed(line: str) -> bool:
-        try:
-            parse(line)
-        except ParseError:
-            return False
-        return True
+    name: str
+    title: str
+    example: str
+    recognizes: Callable[[dict[str, Value]], bool]  # cheap, by the object's own names
+    parse: ParseRecord
 
-    return lambda lines: sum(map(is_parsed, lines))
+
+class Event(NamedTuple):
+    """One thing to read: a line of text or a decoded JSON object."""
+
+    position: int  # its line or event number, from 1
+    value: str | dict[str, Value]
+    time: float | None = None  # Unix seconds by the shipper's clock, for a log without a time
+
+
+class LineError(NamedTuple):
+    """Why a line or event is no log."""
+
+    line: int
+    reason: str
+
+
+class ReadOptions(NamedTuple):
+    """How to read. `log_format`: a server's own directive, before `format`."""
+
+    format: str = "auto"
+    log_format: str | None = None
+    trusted_proxies: tuple[Network, ...] = ()
+    zone: tzinfo = UTC  # of times without an offset
+    named_formats: Mapping[str, TextFormat] = {}
+
+
+class FormatUnknown(Exception):
+    """No format of this name, or none that fits; the text says what to do."""
+
+
+class FormatAmbiguous(Exception):
+    """Two formats read the lines and disagree; the text names them."""
+
+
+def stateless(parse: Parse) -> Callable[[], Parse]:
+    """The `start` of a format whose lines do not depend on each other."""
+    return lambda: parse

@@ -6,18 +6,10 @@ into an object; a key that itself holds a dot (Elastic's flat form) is found too
 Elastic Common Schema, the standard fields of AWS API Gateway.
 """
 
-import json
 from typing import NamedTuple
 
 from api_anomaly.logs.formats import normalize
-from api_anomaly.logs.formats.format import (
-    Format,
-    Label,
-    ParsedLog,
-    ParseError,
-    Value,
-    count_parsed,
-)
+from api_anomaly.logs.formats.format import JsonFormat, ParseError, RawLog, Value
 
 TIMESTAMP = (
     "timestamp time_iso8601 @timestamp time ts time_local msec StartUTC requestTime datetime date"
@@ -75,21 +67,10 @@ DURATIONS = (
 )
 
 
-def parse(line: str) -> ParsedLog:
-    """One line that holds one JSON object."""
-    try:
-        record = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise ParseError("not a JSON object on one line") from error
-    return parse_record(record)
-
-
-def parse_record(record: Value) -> ParsedLog:
-    """One decoded JSON object. Its label (`label`, `attack`, ...) is not part of the log."""
-    if not isinstance(record, dict):
-        raise ParseError("not a JSON object")
+def parse(record: dict[str, Value]) -> RawLog:
+    """One decoded JSON object."""
     method, target = _method_and_endpoint(record)
-    raw = normalize.RawLog(
+    return RawLog(
         timestamp=_first(record, TIMESTAMP),
         user=_first(record, USER),
         client=_first(record, CLIENT),
@@ -101,14 +82,19 @@ def parse_record(record: Value) -> ParsedLog:
         request_size=_first(record, REQUEST_SIZE),
         response_size=_first(record, RESPONSE_SIZE),
     )
-    return ParsedLog(raw.normalize(), _label(record))
+
+
+def recognizes(record: dict[str, Value]) -> bool:
+    """Whether the record holds a request, by names that servers use."""
+    has_request = _first(record, METHOD) and _first(record, ENDPOINT)
+    return bool(has_request or _first(record, REQUEST_LINE))
 
 
 def _method_and_endpoint(record: dict[str, Value]) -> tuple[str, str]:
     method = normalize.text(_first(record, METHOD), normalize.METHOD_LENGTH)
     target = normalize.text(_first(record, ENDPOINT), normalize.ENDPOINT_LENGTH)
     if method and target:
-        return method.upper(), normalize.endpoint(target)
+        return method.upper(), normalize.endpoint(target) or "-"
     line = normalize.text(_first(record, REQUEST_LINE), normalize.ENDPOINT_LENGTH)
     if line:
         return normalize.request_line(line)
@@ -121,18 +107,6 @@ def _duration_seconds(record: dict[str, Value]) -> float | None:
         if count is not None:
             return count * unit_seconds
     return None
-
-
-def _label(record: dict[str, Value]) -> Label | None:
-    if "label" not in record:
-        return None
-    label = record["label"]
-    return Label(
-        is_attack=bool(label) if label in (0, 1) and isinstance(label, (int, float)) else None,
-        attack=normalize.text(record.get("attack"), normalize.USER_LENGTH),
-        actor=normalize.text(record.get("actor"), normalize.USER_LENGTH),
-        case=normalize.text(record.get("case"), normalize.USER_LENGTH),
-    )
 
 
 def _first(record: dict[str, Value], names: list[str]) -> Value:
@@ -153,11 +127,11 @@ def _value_at(record: dict[str, Value], name: str) -> Value:
     return _value_at(inner, rest) if isinstance(inner, dict) else None
 
 
-JSON_LINES = Format(
+JSON_LINES = JsonFormat(
     name="ndjson",
     title="JSON lines, one log a line",
+    recognizes=recognizes,
     parse=parse,
-    sniff=count_parsed(parse),
     example=(
         '{"timestamp": "2024-05-12T00:00:17.250Z", "user_id": "u-17", "endpoint": "/a?b=1",'
         ' "method": "GET", "status_code": 200, "response_time": 0.5, "ip_address": "192.0.2.1",'

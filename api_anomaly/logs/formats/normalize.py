@@ -1,17 +1,27 @@
 """Raw values of log lines -> the ten fields of a log, within the limits of the HTTP contract.
 
-The service refuses a whole batch for one invalid log. Therefore every value is normalised before it
-is sent: an invalid optional value becomes None, an invalid required value raises `ParseError`.
+An invalid optional value becomes None; an invalid required value raises `ParseError`, whose text
+never repeats the value. `normalize` works column by column, so that each small function runs in one
+comprehension; the functions of values that repeat in a log are cached.
 """
 
 import ipaddress
 import math
 import re
-from datetime import UTC, datetime
+from collections.abc import Sequence
+from datetime import UTC, datetime, tzinfo
 from functools import lru_cache
 from typing import NamedTuple
 
-from api_anomaly.logs.formats.format import Log, ParseError, Value
+from api_anomaly.logs.formats.format import (
+    LineError,
+    Network,
+    ParseError,
+    RawLog,
+    ReadOptions,
+    Value,
+)
+from api_anomaly.logs.records import Records
 
 # Characters, as in the HTTP contract.
 USER_LENGTH = 256
@@ -19,7 +29,11 @@ ENDPOINT_LENGTH = 8192
 AGENT_LENGTH = 1024
 METHOD_LENGTH = 32
 
-_MISSING = frozenset({"", "-"})
+_MISSING = frozenset({"", "-", "--"})
+#: What servers write where no status was sent to the client.
+_NO_STATUS: frozenset[Value] = frozenset({"0", "000", "-1", "-", 0, -1})
+#: Longer texts are no address, method or host name, and are kept out of the caches.
+_CACHED_LENGTH = 256
 _MONTHS = {
     name: number
     for number, name in enumerate(
@@ -27,52 +41,106 @@ _MONTHS = {
     )
 }
 _CLF_TIME = re.compile(
-    r"(\d\d)/([A-Z][a-z]{2})/(\d{4}):(\d\d:\d\d:\d\d) ([+-]\d\d)(\d\d)", re.ASCII
+    r"(\d\d?/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d):(\d\d(?:\.\d{1,9})?)(?: ([+-]\d\d):?(\d\d))?", re.ASCII
 )
-_DIGITS = re.compile(r"\d{9,}(?:\.\d*)?", re.ASCII)
-_ADDRESS_AND_PORT = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([0-9.]+)):\d{1,5}", re.ASCII)
+_DIGITS = re.compile(r"\d{9,20}(?:\.\d*)?", re.ASCII)
+_ADDRESS_AND_PORT = re.compile(r"(?:\[([0-9A-Fa-f:.%\w]+)\]|([0-9.]+)):\d{1,5}", re.ASCII)
+_HOST_NAME = re.compile(r"(?=.*[A-Za-z])[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*\.?", re.ASCII)
 _METHOD = re.compile(r"[A-Za-z][A-Za-z_-]*", re.ASCII)
-# A number above this cannot be seconds (the year 5138): it counts milliseconds.
-_LAST_SECONDS = 1e11
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,15}://[^/?#]*", re.ASCII)
+#: Numbers of time below each limit count this many a second.
+_UNITS = ((1e11, 1.0), (1e14, 1e3), (1e17, 1e6), (math.inf, 1e9))
+#: Unix seconds of the years 1 to 9999.
+_FIRST_TIME, _LAST_TIME = -62_135_596_800.0, 253_402_300_799.0
 
 
-class RawLog(NamedTuple):
-    """The values of one log as a format finds them; `method` and `endpoint` are normalised."""
+class Normalized(NamedTuple):
+    """n logs, the lines that are none, and how many logs had no status."""
 
-    timestamp: Value
-    method: str
-    endpoint: str
-    status: Value
-    client: Value  # address or host name
-    user: Value = None
-    agent: Value = None
-    seconds: float | None = None
-    request_size: Value = None
-    response_size: Value = None
+    records: Records
+    errors: list[LineError]
+    no_status: int
 
-    def normalize(self) -> Log:
-        """The ten fields. A client that is a host name, not an address, stands in for the user."""
-        client = text(self.client, USER_LENGTH)
-        ip_address = address(client)
-        user_id = text(self.user, USER_LENGTH) or (client if ip_address is None else None)
-        if user_id is None and ip_address is None:
-            raise ParseError("neither a user nor an address")
-        return {
-            "timestamp": timestamp(self.timestamp),
-            "user_id": user_id,
-            "endpoint": self.endpoint,
-            "method": self.method,
-            "status_code": status(self.status),
-            "response_time": self.seconds,
-            "ip_address": ip_address,
-            "user_agent": text(self.agent, AGENT_LENGTH),
-            "request_size": size(self.request_size),
-            "response_size": size(self.response_size),
-        }
+
+def normalize(raws: Sequence[RawLog], positions: Sequence[int], options: ReadOptions) -> Normalized:
+    """The logs of `raws`; an invalid one becomes a LineError and costs no other."""
+    if not raws:
+        return Normalized(Records(*([] for _ in Records._fields)), [], 0)
+    try:
+        records, no_status = _columns(raws, positions, options)
+    except ParseError as error:
+        if len(raws) == 1:
+            return Normalized(
+                Records(*([] for _ in Records._fields)), [LineError(positions[0], str(error))], 0
+            )
+        middle = len(raws) // 2
+        return _both(
+            normalize(raws[:middle], positions[:middle], options),
+            normalize(raws[middle:], positions[middle:], options),
+        )
+    return Normalized(records, [], no_status)
+
+
+def _both(first: Normalized, second: Normalized) -> Normalized:
+    for column, more in zip(first.records, second.records, strict=True):
+        column.extend(more)  # type: ignore[attr-defined]
+    first.errors.extend(second.errors)
+    return Normalized(first.records, first.errors, first.no_status + second.no_status)
+
+
+def _columns(
+    raws: Sequence[RawLog], positions: Sequence[int], options: ReadOptions
+) -> tuple[Records, int]:
+    columns = list(zip(*raws, strict=True))
+    peers, no_status = columns[4], columns[11]
+    addresses = _addresses(peers, columns[10], options.trusted_proxies)
+    users = [text(value, USER_LENGTH) for value in columns[5]]
+    if None in addresses and None in users:
+        users = list(map(_user, users, addresses, peers))
+    if None in addresses and (None, None) in zip(users, addresses, strict=True):
+        raise ParseError("neither a user nor an address")
+    requests = [_request(method, target) for method, target in zip(columns[1], columns[2])]
+    records = Records(
+        time=[timestamp(value, options.zone) for value in columns[0]],
+        user_id=users,
+        endpoint=[target for _, target in requests],
+        method=[name for name, _ in requests],
+        status_code=list(map(status, columns[3], no_status)),
+        response_time=[value if value is None else number(value) for value in columns[7]],
+        ip_address=addresses,
+        user_agent=[text(value, AGENT_LENGTH) for value in columns[6]],
+        request_size=[size(value) for value in columns[8]],
+        response_size=[size(value) for value in columns[9]],
+        position=list(positions),
+    )
+    return records, sum(value in _NO_STATUS for value in columns[3])
+
+
+def _user(user: str | None, address: str | None, peer: Value) -> str | None:
+    return host_name(peer) if user is None and address is None else user
+
+
+def _request(method: Value, target: Value) -> tuple[str, str]:
+    name = _method(method[:_CACHED_LENGTH]) if isinstance(method, str) else None
+    path = endpoint(target) if isinstance(target, str) else None
+    if name is None or path is None:
+        raise ParseError("no method" if name is None else "no path")
+    return name, path
+
+
+@lru_cache(maxsize=1_024)
+def _method(value: str) -> str | None:
+    name = "".join(value.split())[:METHOD_LENGTH]
+    return _unicode(name).upper() or None
+
+
+# --- Texts and numbers
 
 
 def text(value: Value, length: int) -> str | None:
     """Valid Unicode text of at most `length` characters; None for a missing value."""
+    if value is None:
+        return None
     if isinstance(value, list):
         value = value[0] if value else None
     if value is None or isinstance(value, (dict, list, bool)):
@@ -80,8 +148,12 @@ def text(value: Value, length: int) -> str | None:
     result = str(value).strip()
     if result in _MISSING:
         return None
-    # JSON can hold half a surrogate pair, which no UTF-8 body can carry.
-    return result[:length].encode("utf-8", "replace").decode("utf-8")
+    return _unicode(result[:length])
+
+
+def _unicode(value: str) -> str:
+    # JSON can hold half a surrogate pair, which no UTF-8 text can carry.
+    return value if value.isascii() else value.encode("utf-8", "replace").decode("utf-8")
 
 
 def number(value: Value) -> float | None:
@@ -101,58 +173,8 @@ def size(value: Value) -> int | None:
     return int(result) if result is not None and result < 2**62 else None
 
 
-@lru_cache(maxsize=65_536)
-def address(value: str | None) -> str | None:
-    """An IP address in its canonical form, without port, brackets and zone; None if invalid."""
-    if value is None:
-        return None
-    match = _ADDRESS_AND_PORT.fullmatch(value)
-    bare = (match.group(1) or match.group(2)) if match else value.strip("[]")
-    try:
-        return str(ipaddress.ip_address(bare.partition("%")[0]))
-    except ValueError:
-        return None
-
-
-def timestamp(value: Value) -> str:
-    """ISO 8601 in UTC, from ISO 8601, `17/May/2015:10:05:03 +0000`, Unix seconds or milliseconds.
-
-    A time without a zone is UTC. Raises ParseError.
-    """
-    try:
-        if isinstance(value, str):
-            return _iso(_parse_time(value.strip()))
-        if isinstance(value, (int, float)) and not isinstance(value, bool):
-            return _iso(_unix_time(float(value)))
-    except (ValueError, OverflowError, OSError):
-        pass
-    raise ParseError(f"no time in {str(value)[:40]!r}")
-
-
-def _parse_time(value: str) -> datetime:
-    if _DIGITS.fullmatch(value):
-        return _unix_time(float(value))
-    clf = _CLF_TIME.fullmatch(value.strip("[]"))
-    if clf:
-        day, month, year, clock, hours, minutes = clf.groups()
-        if month not in _MONTHS:
-            raise ValueError(month)
-        value = f"{year}-{_MONTHS[month]:02}-{day}T{clock}{hours}:{minutes}"
-    time = datetime.fromisoformat(value)
-    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
-
-
-def _unix_time(count: float) -> datetime:
-    seconds = count / 1000 if count > _LAST_SECONDS else count
-    return datetime.fromtimestamp(seconds, UTC)
-
-
-def _iso(time: datetime) -> str:
-    return time.isoformat().removesuffix("+00:00") + "Z"
-
-
-def status(value: Value) -> int:
-    """An HTTP status code, 100 to 599. Raises ParseError."""
+def status(value: Value, no_status: int = 499) -> int:
+    """An HTTP status code, 100 to 599; `no_status` where none was sent. Raises ParseError."""
     if isinstance(value, (str, int, float)) and not isinstance(value, bool):
         try:
             code = int(value)
@@ -160,7 +182,148 @@ def status(value: Value) -> int:
             code = 0
         if 100 <= code <= 599:
             return code
-    raise ParseError(f"no status code between 100 and 599 in {str(value)[:40]!r}")
+        if value in _NO_STATUS:
+            return no_status
+    raise ParseError("no status code between 100 and 599")
+
+
+# --- Addresses
+
+
+def address(value: Value) -> str | None:
+    """An IP address in its canonical form, without port, brackets and zone; None if invalid.
+    An IPv4 address inside an IPv6 one (`::ffff:192.0.2.1`) is that IPv4 address."""
+    if isinstance(value, str) and len(value) <= _CACHED_LENGTH:
+        return _address(value)
+    return None
+
+
+@lru_cache(maxsize=65_536)
+def _address(value: str) -> str | None:
+    value = value.strip().strip('"')
+    match = _ADDRESS_AND_PORT.fullmatch(value)
+    bare = (match.group(1) or match.group(2)) if match else value.strip("[]")
+    try:
+        found = ipaddress.ip_address(bare.partition("%")[0])
+    except ValueError:
+        return None
+    mapped = found.ipv4_mapped if found.version == 6 else None
+    return str(mapped or found)
+
+
+def host_name(value: Value) -> str | None:
+    """A host name that stands where an address should, or `unix:`, which nginx writes for a client
+    on a local socket; None for everything else."""
+    if not isinstance(value, str) or len(value) > _CACHED_LENGTH or value == "unknown":
+        return None
+    return value if value == "unix:" or _HOST_NAME.fullmatch(value) else None
+
+
+def client(peer: Value, forwarded: Value, trusted: tuple[Network, ...]) -> str | None:
+    """The address of the client. With trusted proxies: the right-most entry of `forwarded` and
+    `peer` that none of them is; entries left of it are what the client says. Without: the peer, or
+    the first address of a list in its place."""
+    chain = [*address_list(forwarded), *address_list(peer)] if trusted else address_list(peer)
+    if not trusted:
+        return next(filter(None, map(address, chain)), None)
+    found = None
+    for entry in reversed(chain):
+        hop = address(entry)
+        if hop is None:
+            break
+        found = hop
+        if not _is_trusted(hop, trusted):
+            break
+    return found
+
+
+def address_list(value: Value) -> list[str]:
+    """The entries of a forwarded list: a text with commas, or a list of texts."""
+    parts = value if isinstance(value, list) else [value]
+    texts = [part for part in parts if isinstance(part, str) and part not in _MISSING]
+    return [entry for part in texts for entry in map(str.strip, part.split(",")) if entry]
+
+
+def _addresses(
+    peers: Sequence[Value], forwarded: Sequence[Value], trusted: tuple[Network, ...]
+) -> list[str | None]:
+    if trusted:
+        return [client(peer, hops, trusted) for peer, hops in zip(peers, forwarded)]
+    return [
+        address(peer) if type(peer) is str and "," not in peer else client(peer, None, ())
+        for peer in peers
+    ]
+
+
+def _is_trusted(hop: str, trusted: tuple[Network, ...]) -> bool:
+    found = ipaddress.ip_address(hop)
+    return any(found.version == network.version and found in network for network in trusted)
+
+
+# --- Time
+
+
+def timestamp(value: Value, zone: tzinfo = UTC) -> float:
+    """Unix seconds of ISO 8601, `17/May/2015:10:05:03 +0000`, or a number since 1970 in seconds,
+    milliseconds, microseconds or nanoseconds, by its size. `zone` is that of a time without
+    offset. Raises ParseError."""
+    try:
+        if isinstance(value, str):
+            seconds = _parse_time(value, zone)
+        elif isinstance(value, (int, float)) and not isinstance(value, bool):
+            seconds = _unix_time(value)
+        else:
+            raise ParseError("no time")
+    except (ValueError, OverflowError, OSError):
+        raise ParseError("the time cannot be read") from None
+    if _FIRST_TIME <= seconds <= _LAST_TIME:
+        return seconds
+    raise ParseError("the time is out of range")
+
+
+def _parse_time(value: str, zone: tzinfo) -> float:
+    if value[2:3] == "/" and len(value) == 26:  # the common log format
+        return _clf_minute(value[:17], value[20:]) + _seconds(value[17:20])
+    value = value.strip().strip("[]").removesuffix(" UTC")
+    if value in _MISSING:
+        raise ParseError("no time")
+    if _DIGITS.fullmatch(value):
+        return _unix_time(float(value) if "." in value else int(value))
+    clf = _CLF_TIME.fullmatch(value)
+    if clf:
+        minute, seconds, hours, minutes = clf.groups()
+        return _clf_minute(minute, f" {hours}{minutes}" if hours else "", zone) + float(seconds)
+    time = datetime.fromisoformat(value)
+    return (time if time.tzinfo else time.replace(tzinfo=zone)).timestamp()
+
+
+def _seconds(text: str) -> int:
+    seconds = int(text[1:])
+    if text[0] != ":" or not 0 <= seconds < 61:  # a leap second is the last of its minute
+        raise ValueError(text)
+    return min(seconds, 59)
+
+
+@lru_cache(maxsize=4_096)
+def _clf_minute(minute: str, offset: str, zone: tzinfo = UTC) -> float:
+    """Unix seconds of `17/May/2015:10:05` at the offset ` +0200`, or in the zone."""
+    day, month, rest = minute.split("/")
+    year, hour, past = rest.split(":")
+    if month not in _MONTHS:
+        raise ValueError(month)
+    time = datetime.fromisoformat(
+        f"{year}-{_MONTHS[month]:02}-{day:0>2}T{hour}:{past}:00{offset.strip()}"
+    )
+    return (time if time.tzinfo else time.replace(tzinfo=zone)).timestamp()
+
+
+def _unix_time(count: float) -> float:
+    if count < 0 or not math.isfinite(count):
+        raise ValueError(count)
+    return count / next(unit for limit, unit in _UNITS if count < limit)
+
+
+# --- Requests
 
 
 def request_line(line: str) -> tuple[str, str]:
@@ -174,14 +337,16 @@ def request_line(line: str) -> tuple[str, str]:
     if not protocol.startswith("HTTP/"):
         target = rest
     if target.strip() and len(method) <= METHOD_LENGTH and _METHOD.fullmatch(method):
-        return method.upper(), endpoint(target)
-    return "-", endpoint(line)
+        return method.upper(), endpoint(target) or "-"
+    return "-", endpoint(line) or "-"
 
 
-def endpoint(target: str) -> str:
+def endpoint(target: str) -> str | None:
     """The path with its query, at most `ENDPOINT_LENGTH`. Scheme and host of a URL are cut off."""
-    target = target.strip()
-    if target[:8].lower().startswith(("http://", "https://")):
-        _, slash, path = target.partition("://")[2].partition("/")
-        target = slash + path or "/"
-    return text(target, ENDPOINT_LENGTH) or "-"
+    if target[:1] != "/" or target[-1:].isspace():
+        target = target.strip()
+        url = _URL.match(target)
+        if url:
+            path = target[url.end() :]
+            target = path if path.startswith("/") else "/" + path
+    return _unicode(target[:ENDPOINT_LENGTH]) or None

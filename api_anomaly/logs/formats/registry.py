@@ -1,24 +1,50 @@
-"""The table of all log formats, and the detection of the format of a sample."""
+"""The tables of all log formats. To add one: a module with a row, and the row in a table here."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
+from typing import NamedTuple
 
 from api_anomaly.logs.formats import access_log, aws_alb, json_lines
-from api_anomaly.logs.formats.format import Format
+from api_anomaly.logs.formats.format import FormatUnknown, JsonFormat, TextFormat, Value
 
-#: By name. Where two formats fit a sample equally well, the first one is taken.
-FORMATS: dict[str, Format] = {
-    row.name: row
-    for row in (
-        json_lines.JSON_LINES,
-        aws_alb.ALB,
-        access_log.COMBINED,
-        access_log.COMMON,
-    )
-}
+#: Formats of text lines. Where two read the same lines alike, the first one is taken: the one that
+#: reads more of a line comes first.
+TEXT_FORMATS: tuple[TextFormat, ...] = (
+    aws_alb.ALB,
+    access_log.COMMON,
+    access_log.COMBINED,
+)
+#: Formats of JSON objects. The first that recognizes an object reads it; the generic one is last.
+JSON_FORMATS: tuple[JsonFormat, ...] = (json_lines.JSON_LINES,)
+#: The name that takes any JSON format, as `auto` takes any format.
+ANY_JSON = json_lines.JSON_LINES.name
+
+_ROWS: list[TextFormat | JsonFormat] = [*JSON_FORMATS, *TEXT_FORMATS]
+FORMATS = {row.name: row for row in _ROWS}
 
 
-def detect_format(lines: Sequence[str]) -> Format | None:
-    """The format that fits most of these lines; None if none fits more than half of them."""
-    counts = {name: row.sniff(lines) for name, row in FORMATS.items()}
-    best = max(counts, key=lambda name: counts[name])
-    return FORMATS[best] if counts[best] * 2 > len(lines) else None
+class Candidates(NamedTuple):
+    """The formats that may read a stream."""
+
+    text: tuple[TextFormat, ...]
+    json: tuple[JsonFormat, ...]
+
+
+def candidates(name: str, named: Mapping[str, TextFormat]) -> Candidates:
+    """The formats of `?format=NAME`; `named` are the operator's own. Raises FormatUnknown."""
+    if name == "auto":
+        return Candidates((*named.values(), *TEXT_FORMATS), JSON_FORMATS)
+    if name == ANY_JSON:
+        return Candidates((), JSON_FORMATS)
+    row = named.get(name) or FORMATS.get(name)
+    if row is None:
+        known = ", ".join(["auto", *FORMATS, *named])
+        raise FormatUnknown(f"there is no format of this name; known are {known}")
+    return Candidates((), (row,)) if isinstance(row, JsonFormat) else Candidates((row,), ())
+
+
+def recognize(record: dict[str, Value], formats: tuple[JsonFormat, ...]) -> JsonFormat | None:
+    """The first of `formats` that recognizes this object."""
+    for row in formats:
+        if row.recognizes(record):
+            return row
+    return None

@@ -3,6 +3,7 @@
 import pytest
 from api_anomaly.logs.formats.aws_alb import parse
 from api_anomaly.logs.formats.format import ParseError
+from api_anomaly.logs.formats.read import ReadOptions, read_body
 
 ALB = (
     "https 2018-07-02T22:23:00.186641Z app/my-balancer/50dc 192.168.131.39:2817 10.0.0.1:80"
@@ -11,8 +12,12 @@ ALB = (
 )
 
 
+def read(line):
+    return read_body(line.encode(), ReadOptions("alb")).records.as_dicts()[0]
+
+
 def test_the_response_time_is_the_sum_of_three_durations():
-    log = parse(ALB.format(seconds="0.086 0.048 0.037")).log
+    log = read(ALB.format(seconds="0.086 0.048 0.037"))
     assert log == {
         "timestamp": "2018-07-02T22:23:00.186641Z",
         "user_id": None,
@@ -28,7 +33,7 @@ def test_the_response_time_is_the_sum_of_three_durations():
 
 
 def test_without_a_response_there_is_no_response_time():
-    assert parse(ALB.format(seconds="-1 -1 -1")).log["response_time"] is None
+    assert read(ALB.format(seconds="-1 -1 -1"))["response_time"] is None
 
 
 def test_a_connection_log_line_is_a_parse_error():

@@ -1,0 +1,77 @@
+"""Logs that were read, as columns of plain Python values."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from importlib import import_module
+from typing import Any, NamedTuple
+
+#: The ten fields of the HTTP contract by name, as JSON has them.
+LogFields = dict[str, str | int | float | None]
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Records(NamedTuple):
+    """n logs in the units of the HTTP contract. `position` is the line or event number from 1."""
+
+    time: list[float]  # Unix seconds
+    user_id: list[str | None]
+    endpoint: list[str]
+    method: list[str]
+    status_code: list[int]
+    response_time: list[float | None]
+    ip_address: list[str | None]
+    user_agent: list[str | None]
+    request_size: list[float | None]
+    response_size: list[float | None]
+    position: list[int]
+
+    @property
+    def count(self) -> int:  # type: ignore[override]
+        """The number of logs. (`len` of a named tuple counts its columns.)"""
+        return len(self.time)
+
+    def columns(self) -> Any:
+        """The logs as `logs.columns.Columns`."""
+        # Imported here: clients read logs without NumPy and Pydantic.
+        return import_module("api_anomaly.logs.columns").columns_of(*self[:-1])
+
+    def log(self, index: int) -> Any:
+        """One log as `logs.schema.Log`."""
+        fields = {**self._row(index), "timestamp": _moment(self.time[index])}
+        return import_module("api_anomaly.logs.schema").Log(**fields)
+
+    def as_dicts(self) -> list[LogFields]:
+        """The logs as JSON objects."""
+        return [self._row(index) for index in range(self.count)]
+
+    def _row(self, index: int) -> LogFields:
+        return {
+            "timestamp": _moment(self.time[index]).isoformat().removesuffix("+00:00") + "Z",
+            "user_id": self.user_id[index],
+            "endpoint": self.endpoint[index],
+            "method": self.method[index],
+            "status_code": self.status_code[index],
+            "response_time": self.response_time[index],
+            "ip_address": self.ip_address[index],
+            "user_agent": self.user_agent[index],
+            "request_size": self.request_size[index],
+            "response_size": self.response_size[index],
+        }
+
+
+def joined(parts: Sequence[Records]) -> Records:
+    """The logs of all `parts` in the order of their positions."""
+    if len(parts) == 1:
+        return parts[0]
+    columns = Records(*([] for _ in Records._fields))
+    for part in parts:
+        for column, more in zip(columns, part, strict=True):
+            column.extend(more)  # type: ignore[attr-defined]
+    order = sorted(range(columns.count), key=columns.position.__getitem__)
+    ordered: Any = ([column[index] for index in order] for column in columns)
+    return Records(*ordered)
+
+
+def _moment(seconds: float) -> datetime:
+    return _EPOCH + timedelta(seconds=seconds)
