@@ -5,20 +5,28 @@ empty variable counts as unset, and no ``.env`` file is read. ``python -m api_an
 prints the table in docs/settings.md. To add a setting, add a field: default, meaning, bounds.
 """
 
-import ipaddress
-import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
+from pydantic import Field, ValidationError
 from pydantic import ModelWrapValidatorHandler, model_validator
 from pydantic.config import JsonDict
 from pydantic.fields import FieldInfo
-from pydantic_core import ErrorDetails, PydanticCustomError
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from api_anomaly.rules import RuleEngine, RuleError, RuleSet
+from api_anomaly.settings_types import (
+    Keys,
+    Level,
+    Networks,
+    OneWorker,
+    Origins,
+    RulesFile,
+    TimeZone,
+    Tokens,
+    Whole,
+)
 
 #: The sample value of the documents: it works, with a warning.
 SAMPLE_TOKEN = "your-secret-token"  # nosec B105  # published on purpose
@@ -26,97 +34,13 @@ SAMPLE_TOKEN = "your-secret-token"  # nosec B105  # published on purpose
 RESERVED = frozenset(
     ("current", "versions", ".lock", "memory.snapshot", ".memory.snapshot.part")
     + ("auth_token", "signing_key", "feedback", ".feedback.part", "feedback.damaged")
-    + (".feedback.damaged.part",)
+    + (".feedback.damaged.part", "history", "journal")
 )
 _MIB = 1024 * 1024
-_ORIGIN = re.compile(r"https?://[A-Za-z0-9.\[\]:-]+")
 
 
 class SettingsError(Exception):
     """Settings that cannot be used: one sentence a line, each names its variable."""
-
-
-def _check_digits(value: Any) -> Any:
-    """Pydantic alone would accept "1_000" and "80.0"."""
-    if isinstance(value, str) and not (value.isascii() and value.removeprefix("-").isdigit()):
-        raise PydanticCustomError("int_parsing", "not a whole number")
-    return value
-
-
-def _split(value: Any) -> Any:
-    if not isinstance(value, str):
-        return value
-    return tuple(part.strip() for part in value.split(",") if part.strip())
-
-
-def _check_one_worker(value: Any) -> Any:
-    if value not in (1, "1"):
-        raise ValueError(
-            "1: the recent behaviour of users is kept in the process, so each of several workers"
-            " would see only a part of every user"
-        )
-    return value
-
-
-def _check_origins(origins: tuple[str, ...]) -> tuple[str, ...]:
-    if not all(origin == "*" or _ORIGIN.fullmatch(origin) for origin in origins):
-        raise ValueError("origins like https://ops.example.org, comma-separated")
-    return origins
-
-
-def _check_networks(networks: tuple[str, ...]) -> tuple[str, ...]:
-    try:
-        return tuple(str(ipaddress.ip_network(network)) for network in networks)
-    except ValueError:
-        raise ValueError("addresses or networks like 10.0.0.0/8, comma-separated") from None
-
-
-def _check_secrets(minimum_characters: int) -> Callable[[tuple[str, ...]], tuple[str, ...]]:
-    def check(secrets: tuple[str, ...]) -> tuple[str, ...]:
-        if any(len(secret) < minimum_characters for secret in secrets):
-            raise ValueError(
-                f"secrets of at least {minimum_characters} characters, comma-separated"
-            )
-        if any(not secret.isascii() or not secret.isprintable() for secret in secrets):
-            raise ValueError("printable ASCII characters")
-        return secrets
-
-    return check
-
-
-def _split_secrets(value: Any) -> Any:
-    secrets = _split(value)
-    if isinstance(value, str) and not secrets:
-        raise ValueError("one secret or more, comma-separated")
-    return secrets
-
-
-def _check_rules(path: Path) -> Path:
-    """The runtime loads the file; here an invalid one is reported with the other settings."""
-    try:
-        RuleEngine(RuleSet.load(path).rules)
-    except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"a readable file of rules ({error})") from None
-    except RuleError as error:
-        raise ValueError(f"a file of rules like api_anomaly/rules/default.yaml: {error}") from None
-    return path
-
-
-def _upper(value: Any) -> Any:
-    return value.upper() if isinstance(value, str) else value
-
-
-_Level = Literal["TRACE", "DEBUG", "INFO", "SUCCESS", "WARNING", "ERROR", "CRITICAL"]
-Whole = Annotated[int, BeforeValidator(_check_digits)]
-OneWorker = Annotated[int, BeforeValidator(_check_one_worker)]
-Level = Annotated[_Level, BeforeValidator(_upper)]
-RulesFile = Annotated[Path, AfterValidator(_check_rules)]
-_Strings = Annotated[tuple[str, ...], BeforeValidator(_split)]
-Origins = Annotated[_Strings, AfterValidator(_check_origins)]
-Networks = Annotated[_Strings, AfterValidator(_check_networks)]
-_Secrets = Annotated[tuple[str, ...], BeforeValidator(_split_secrets)]
-Tokens = Annotated[_Secrets, AfterValidator(_check_secrets(1))]
-Keys = Annotated[_Secrets, AfterValidator(_check_secrets(16))]
 
 
 def _group(name: str) -> Callable[..., Any]:
@@ -137,6 +61,7 @@ _overload = _group("Overload")
 _model = _group("Model")
 _detection = _group("Detection")
 _feedback = _group("Feedback")
+_ingest = _group("Logs and history")
 _limits = _group("Limits")
 _journal = _group("Journal")
 
@@ -339,6 +264,36 @@ class Settings(BaseSettings):
         " oldest are dropped.",
         ge=1,
         le=10_000_000,
+    )
+
+    log_trusted_proxies: Networks = _ingest(
+        (),
+        "Addresses or networks of proxies that write `X-Forwarded-For` into the ingested logs,"
+        " comma-separated: the client is the right-most address that is none of them.",
+    )
+    log_time_zone: TimeZone = _ingest(
+        "UTC", "Time zone of ingested logs that name none, like `Europe/Berlin`."
+    )
+    log_formats_file: Path | None = _ingest(
+        None, "YAML file of own log formats by name, for `/ingest?format=NAME`."
+    )
+    history: bool = _ingest(True, "Keep what is ingested and detected; `off` keeps nothing.")
+    history_url: str = _ingest(
+        "",
+        "Folder of the Parquet files, or an address like `s3://bucket/folder`.",
+        shown="`history` beside the model",
+    )
+    history_days: float = _ingest(
+        30.0, "Days for which logs are kept, by their own time.", gt=0, lt=36_501
+    )
+    history_max_gb: float = _ingest(
+        0.0, "Gigabytes of Parquet files; the oldest hours go first. 0: no limit.", ge=0, le=10**6
+    )
+    first_training_hours: float = _ingest(
+        24.0, "Hours of history after which a service without a model trains one.", ge=0, le=10**5
+    )
+    first_training_logs: Whole = _ingest(
+        10_000, "Logs of history after which a service without a model trains one.", ge=10
     )
 
     max_body_bytes: Whole = _limits(

@@ -47,7 +47,7 @@ from api_anomaly.http.handlers.status import status
 from api_anomaly.http.handlers.train import train
 from api_anomaly.http.problems import PROBLEMS, PROTOCOL_PROBLEMS, example_of
 from api_anomaly.http.state import HttpState
-from api_anomaly.logs.schema import DetectBody, Log, TrainBody
+from api_anomaly.logs.schema import DetectBody, HistoryTrainBody, Log, TrainBody
 
 Errors = tuple[type[AnomalyError], ...]
 _AUTH: Final[Errors] = (Unauthorized, Forbidden, TooManyAttempts)
@@ -122,7 +122,7 @@ ENDPOINTS: Final = (
         train,
         TRAIN,
         responses.TrainResponse,
-        TrainBody[list[Log]],
+        TrainBody[list[Log]] | HistoryTrainBody,
         errors=(TrainingInProgress, TooFewLogs, StorageFailed),
         example={
             "logs": [_LOG | {"timestamp": 1_749_199_389 + 7 * number} for number in range(10)],

@@ -61,7 +61,8 @@ def openapi_document(app: FastAPI, endpoints: Sequence[Endpoint]) -> dict[str, A
     for endpoint in endpoints:
         operation = document["paths"][endpoint.path][endpoint.method.lower()]
         operation |= _operation(endpoint, schemas)
-    schemas["TrainBody"]["properties"]["logs"]["minItems"] = MINIMUM_LOGS
+    train = next(schema for schema in schemas.values() if schema.get("title") == "TrainBody")
+    train["properties"]["logs"]["minItems"] = MINIMUM_LOGS
     return document
 
 
@@ -119,5 +120,7 @@ def _schema(shape: Any, schemas: dict[str, Any], mode: Any) -> dict[str, Any]:
     schemas it uses."""
     schema = TypeAdapter(shape).json_schema(ref_template=_REF, mode=mode)
     schemas.update(schema.pop("$defs", {}))
+    if "title" not in schema:  # a union of types
+        return schema
     schemas[schema["title"]] = schema
     return {"$ref": _REF.format(model=schema["title"])}

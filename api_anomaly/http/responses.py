@@ -173,6 +173,21 @@ class FeedbackStatus(TypedDict):
     anomalies_remembered: int
 
 
+class HistoryStatus(TypedDict):
+    """The kept history: logs, and the times of the earliest and the latest."""
+
+    logs: int
+    first: str | None
+    last: str | None
+
+
+class FirstTrainingStatus(TypedDict):
+    """What is missing until the service trains its first model by itself."""
+
+    missing_logs: int
+    missing_hours: float
+
+
 class StatusResponse(TypedDict):
     """GET /status. Without a model its fields are null and `feature_count` is 0."""
 
@@ -191,6 +206,8 @@ class StatusResponse(TypedDict):
     memory: MemoryStatus | None
     feedback: FeedbackStatus
     versions: list[str]
+    history: HistoryStatus | None
+    first_training: FirstTrainingStatus | None
 
 
 class Fault(TypedDict):

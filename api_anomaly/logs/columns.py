@@ -20,7 +20,8 @@ from api_anomaly.kernels import kernel
 #: HTTP methods by code; every other method shares the last code.
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE", "other")
 _METHOD_CODES = {name: code for code, name in enumerate(METHODS)}
-_OTHER = len(METHODS) - 1
+#: Code of methods without a code of their own.
+OTHER_METHOD = len(METHODS) - 1
 
 
 class Texts(NamedTuple):
@@ -198,7 +199,7 @@ def columns_of(
         user=Texts.of(user_id),
         endpoint=Texts.of(endpoint),
         agent=Texts.of(user_agent),
-        method=np.fromiter((_METHOD_CODES.get(name, _OTHER) for name in method), np.uint8, n),
+        method=np.fromiter((_METHOD_CODES.get(name, OTHER_METHOD) for name in method), np.uint8, n),
         status=np.fromiter(status_code, np.int16, n),
         response_time=amounts[0],
         request_size=amounts[1],

@@ -23,11 +23,21 @@ from api_anomaly.logs.fast_path import (
     decode_detect,
     decode_train,
 )
-from api_anomaly.logs.schema import ACTOR_MISSING, DEFAULT_TEST_SIZE, DetectBody, Log, TrainBody
+from api_anomaly.logs.schema import (
+    ACTOR_MISSING,
+    DEFAULT_TEST_SIZE,
+    DetectBody,
+    HistoryTrainBody,
+    Log,
+    TrainBody,
+)
 
 #: Errors that a response with status 422 lists.
 MAX_ERRORS = 100
 _SHOWN_CHARACTERS = 100
+#: Bytes of a POST /train without logs, at most.
+_MAX_HISTORY_BODY = 4_096
+_HISTORY_TRAINING = TypeAdapter(HistoryTrainBody)
 #: Commas in a body for each log that it may hold: a log has eleven, and some in its texts. Pydantic
 #: keeps every value of a body before it validates the first: ten million zeros take forty times
 #: their bytes.
@@ -95,6 +105,17 @@ def _detect_request(
         bool(options.include_rules),
         options.update_state is not False,
     )
+
+
+def decode_history_training(body: bytes) -> HistoryTrainBody | None:
+    """The body of a POST /train on the kept history; None if it has logs of its own. Raises
+    Invalid."""
+    if len(body) > _MAX_HISTORY_BODY or b'"source"' not in body or b'"logs"' in body:
+        return None
+    try:
+        return _HISTORY_TRAINING.validate_json(body)
+    except ValidationError as error:
+        raise invalid_from(error) from None
 
 
 def _test_size(given: float | None) -> float:

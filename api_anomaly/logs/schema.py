@@ -7,7 +7,7 @@ object takes a quarter of the memory of a Pydantic model and validates faster.
 
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Annotated, Any, Final, Generic, TypeVar
+from typing import Annotated, Any, Final, Generic, Literal, TypeVar
 
 import msgspec
 from pydantic import (
@@ -211,6 +211,15 @@ class DetectBody(Generic[Logs]):
     include_scores: StrictBool | None = False
     include_rules: StrictBool | None = False
     update_state: StrictBool | None = True
+
+
+@dataclass(slots=True, config=ConfigDict(extra="forbid"))
+class HistoryTrainBody:
+    """The body of POST /train that trains on the kept history: the last `days` of it, or all."""
+
+    source: Literal["history"]
+    days: Annotated[float, Field(strict=True, allow_inf_nan=False, gt=0)] | None = None
+    test_size: Fraction | None = DEFAULT_TEST_SIZE
 
 
 @dataclass(slots=True)

@@ -34,6 +34,19 @@ class StoredResponse(NamedTuple):
     body: bytes
 
 
+class Retry(NamedTuple):
+    """What identifies a request for retries: a key of `storage_key` and the body's SHA-256; both
+    empty where a retry cannot be recognized. `automatic`: the client sent no key, so that the body
+    is the key."""
+
+    key: bytes
+    digest: bytes
+    automatic: bool = False
+
+
+NO_RETRY = Retry(b"", b"")
+
+
 class _Pending(NamedTuple):
     digest: bytes
     future: "asyncio.Future[StoredResponse]"
@@ -58,19 +71,21 @@ class IdempotencyStore:
         return len(self._stored)
 
     async def respond(
-        self, key: bytes, body: bytes, compute: Callable[[], Awaitable[bytes]]
+        self,
+        retry: Retry,
+        compute: Callable[[], Awaitable[bytes]],
     ) -> tuple[bytes, bool]:
-        """The response to `body`, and whether it is an earlier one.
+        """The response to a request, and whether it is an earlier one.
 
         A retry that arrives while the first response is computed waits for it. An exception is
         passed on to all who wait and then forgotten. Raises IdempotencyKeyReused if `key` came with
         another body.
         """
-        digest = await _digest(body)
+        key, digest, _automatic = retry
         self._evict()
         earlier = self._pending.get(key) or self._stored.get(key)
         if earlier is None:
-            return await self._compute(key, digest, compute), False
+            return await self._compute(retry, compute), False
         if earlier.digest != digest:
             raise IdempotencyKeyReused("This Idempotency-Key came with another body before.")
         if isinstance(earlier, _Pending):
@@ -93,9 +108,17 @@ class IdempotencyStore:
             if now < response.expires <= now + self._seconds and response.key not in self._stored:
                 self._add(response)
 
-    async def _compute(
-        self, key: bytes, digest: bytes, compute: Callable[[], Awaitable[bytes]]
-    ) -> bytes:
+    def take(self, retry: Retry) -> bytes | None:
+        """The stored response to a request, which is then forgotten; None if there is none."""
+        found = self._stored.get(retry.key)
+        if found is None or found.digest != retry.digest:
+            return None
+        del self._stored[retry.key]
+        self._bytes -= len(found.body)
+        return found.body
+
+    async def _compute(self, retry: Retry, compute: Callable[[], Awaitable[bytes]]) -> bytes:
+        key, digest, _automatic = retry
         future = asyncio.get_running_loop().create_future()
         self._pending[key] = _Pending(digest, future)
         try:
@@ -162,6 +185,11 @@ def unpack(arrays: Mapping[str, NDArray[Any]]) -> list[StoredResponse]:
         )
         for record, end in zip(records, ends, strict=True)
     ]
+
+
+async def retry_of(owner: str, key: bytes, body: bytes) -> Retry:
+    """What identifies a request of `owner` with the given key and body."""
+    return Retry(storage_key(owner, key), await _digest(body))
 
 
 async def _digest(body: bytes) -> bytes:

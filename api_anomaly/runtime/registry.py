@@ -26,8 +26,16 @@ from api_anomaly.storage.manifest import Manifest
 from api_anomaly.storage.models import ModelStore
 from api_anomaly.telemetry.metrics import Metrics
 
-#: Reads the stored memory for a model of the given feature schema.
-RestoreMemory = Callable[[str], Awaitable[Memory]]
+#: Reads the stored memory for a model of the given feature schema, with its journal position.
+RestoreMemory = Callable[[str], Awaitable[tuple[Memory, int]]]
+#: Scores and remembers the logs of the journal after a position.
+Replay = Callable[["ServedModel", int], None]
+#: Called under the lock, immediately before logs are remembered.
+Before = Callable[[], None]
+
+
+def _nothing() -> None:
+    """The default for `Before`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +59,7 @@ class ModelRegistry:
         store: ModelStore,
         labels: LabelStore,
         restore_memory: RestoreMemory,
+        replay: Replay,
         metrics: Metrics,
         inline_logs: int,
     ) -> None:
@@ -59,6 +68,7 @@ class ModelRegistry:
         self._store = store
         self._labels = labels
         self._restore_memory = restore_memory
+        self._replay = replay
         self._metrics = metrics
         self._inline_logs = inline_logs
         #: Memory of the last measurement, and its evictions then.
@@ -75,15 +85,39 @@ class ModelRegistry:
         return self._store.versions()
 
     async def observe(
-        self, columns: Columns, threshold: float | None, remember: bool
+        self, columns: Columns, threshold: float | None, remember: bool, before: Before = _nothing
     ) -> tuple[ServedModel, Detections]:
-        """Score n logs with the served model and, if asked, remember them."""
+        """Score n logs with the served model and, if asked, remember them; first call `before`,
+        whose error prevents it."""
         async with self.lock:
             served = self.require()
-            observe = served.detector.detect
-            if len(columns) <= self._inline_logs:
-                return served, observe(columns, threshold, remember)
-            return served, await in_thread_uncancelled(observe, columns, threshold, remember)
+            return served, await self._observe(served, columns, threshold, remember, before)
+
+    async def observe_if_served(
+        self, columns: Columns, before: Before
+    ) -> tuple[ServedModel, Detections] | None:
+        """Call `before`, then score and remember n logs if a model is served."""
+        async with self.lock:
+            if self.served is None:
+                before()
+                return None
+            return self.served, await self._observe(self.served, columns, None, True, before)
+
+    async def _observe(
+        self,
+        served: ServedModel,
+        columns: Columns,
+        threshold: float | None,
+        remember: bool,
+        before: Before,
+    ) -> Detections:
+        def observe() -> Detections:
+            before()
+            return served.detector.detect(columns, threshold, remember)
+
+        if len(columns) <= self._inline_logs:
+            return observe()
+        return await in_thread_uncancelled(observe)
 
     async def make_labels(self, columns: Columns) -> NDArray[Any]:
         """Labels without a verdict of n logs, each as if it came now; nothing is remembered."""
@@ -94,15 +128,22 @@ class ModelRegistry:
         """Current scores of the logs that `labels` are about."""
         return await in_thread(self.require().detector.scores, labels)
 
-    async def adopt(self, model: Model, memory: Memory, manifest: Manifest) -> None:
+    async def adopt(
+        self, model: Model, memory: Memory, manifest: Manifest, position: int | None = None
+    ) -> None:
         """Serve a model that was just trained, with the memory of its history. What the served
-        memory has seen later is merged into it."""
+        memory has seen later is merged into it; if none is served, the logs of the journal after
+        `position` are remembered."""
         await in_thread(_warm_up, model)
         async with self._labels.lock:
             detector = Detector(model, memory, await self._labels.rescoring_for(model))
             async with self.lock:
                 if self.served is not None:
                     await in_thread_uncancelled(memory.merge_newer, self.served.detector.memory)
+                elif position is not None:
+                    await in_thread_uncancelled(
+                        self._replay, ServedModel(detector, manifest), position
+                    )
                 self._serve(ServedModel(detector, manifest))
 
     async def load(self) -> ServedModel:
@@ -123,8 +164,12 @@ class ModelRegistry:
         async with self._labels.lock:
             rescoring = await self._labels.rescoring_for(model)
             async with self.lock:
-                memory = restored or self.require().detector.memory
-                return self._serve(ServedModel(Detector(model, memory, rescoring), manifest))
+                if restored is None:
+                    memory = self.require().detector.memory
+                    return self._serve(ServedModel(Detector(model, memory, rescoring), manifest))
+                served = ServedModel(Detector(model, restored[0], rescoring), manifest)
+                await in_thread_uncancelled(self._replay, served, restored[1])
+                return self._serve(served)
 
     def measure_memory(self) -> None:
         """Update the metrics of the memory: a few reads without the lock."""

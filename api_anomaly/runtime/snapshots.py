@@ -1,12 +1,17 @@
-"""Memory snapshots: written at intervals and at the end, one chunk at a time between requests."""
+"""Memory snapshots: written at intervals and at the end.
+
+The memory is copied in one piece, to the page cache of the file, while no request is scored: some
+milliseconds for a hundred thousand users, 0.2 seconds for a million. So the snapshot is of one
+moment, a position of the journal, and a start replays exactly the logs after it. The pause between
+snapshots is at least a hundred times as long as the copy.
+"""
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
-
-from numpy.typing import NDArray
 
 from api_anomaly.errors import AnomalyError, SnapshotRejected
 from api_anomaly.features.memory import Memory
@@ -24,13 +29,15 @@ from api_anomaly.telemetry.journal import Journal
 from api_anomaly.telemetry.metrics import Metrics
 
 _ANOMALIES = "anomalies"
+#: The pause between snapshots as a multiple of the time in which no request is scored.
+_PAUSE_PER_COPY = 100.0
 
 
 class SnapshotService:
     """Stores the memory, the recent anomalies and the idempotent responses in one file.
 
-    Logs that arrive while the memory is copied may be in the snapshot in part. The response to a
-    log that is in it, even in part, is in it too, so that a retry never counts a log twice.
+    The response to a log that is in the snapshot is in it too, so that a retry never counts a log
+    twice.
     """
 
     def __init__(
@@ -39,21 +46,27 @@ class SnapshotService:
         keys: SigningKeys,
         anomalies: RecentAnomalies,
         responses: IdempotencyStore,
+        position: Callable[[], int],
         metrics: Metrics,
         journal: Journal,
     ) -> None:
+        """`position` returns the sequence number of the last log in the journal."""
         self._path = settings.model_folder / "memory.snapshot"
         self._seconds = settings.snapshot_seconds
         self._max_entities = settings.memory_entities
         self._keys = keys
         self._anomalies = anomalies
         self._responses = responses
+        self._last_position = position
         self._metrics = metrics
         self._journal = journal
         self._requested = asyncio.Event()
         self._stopping = False
         #: When the last snapshot was begun, in Unix seconds.
         self.created: float | None = None
+        #: Position of the last snapshot in the journal.
+        self.position = 0
+        self._copy_seconds = 0.0
 
     @property
     def age_seconds(self) -> float | None:
@@ -69,7 +82,8 @@ class SnapshotService:
         stopping = False
         while not stopping:
             with suppress(TimeoutError):
-                async with asyncio.timeout(self._seconds):
+                pause = max(self._seconds, _PAUSE_PER_COPY * self._copy_seconds)
+                async with asyncio.timeout(pause):
                     await self._requested.wait()
             after_training = self._requested.is_set()
             self._requested.clear()
@@ -106,17 +120,17 @@ class SnapshotService:
         self._metrics.set("snapshot_last_success_timestamp_seconds", started)
 
     async def _write(self, memory: Memory, schema: str, lock: asyncio.Lock, created: float) -> None:
-        """The lock is held while one chunk is copied, never while the disk is written."""
-        writer = await in_thread(SnapshotWriter, self._path, schema, self._keys, created)
+        """The lock is held while the memory is copied, never while the disk is flushed."""
+        async with lock:
+            position = self._last_position()
+            started = time.perf_counter()
+            writer = await in_thread_uncancelled(
+                _copy, memory, self._path, schema, self._keys, created, position
+            )
+            self._copy_seconds = time.perf_counter() - started
+            stored, pending = self._responses.stored(), self._responses.pending()
+        self._metrics.set("snapshot_copy_seconds", self._copy_seconds)
         with writer:
-            sections = memory.sections()
-            while True:
-                async with lock:
-                    section = await in_thread_uncancelled(_next, sections)
-                    stored, pending = self._responses.stored(), self._responses.pending()
-                if section is None:
-                    break
-                await in_thread(writer.add, *section)
             if pending:
                 await asyncio.wait(pending)
             stored += [found.result() for found in pending if _succeeded(found)]
@@ -125,9 +139,11 @@ class SnapshotService:
             for name, array in others.items():
                 await in_thread(writer.add, OTHER + name, array)
             await in_thread_uncancelled(writer.commit)
+        self.position = position
 
-    async def restore(self, feature_schema: str) -> Memory:
-        """The stored memory if it has the same features, else an empty one."""
+    async def restore(self, feature_schema: str) -> tuple[Memory, int]:
+        """The stored memory if it has the same features, else an empty one, and its position in the
+        journal."""
         await in_thread(release_memory)  # what loading the model took, before the memory takes more
         try:
             snapshot = await in_thread(
@@ -138,7 +154,7 @@ class SnapshotService:
             self._journal.warning("memory not restored", error=error.code, reason=str(error))
             snapshot = None
         if snapshot is None:
-            return Memory.empty(self._max_entities)
+            return Memory.empty(self._max_entities), 0
         self.created = snapshot.created
         self._metrics.set("snapshot_last_success_timestamp_seconds", snapshot.created)
         others = {name.removeprefix(OTHER): array for name, array in snapshot.others.items()}
@@ -146,11 +162,21 @@ class SnapshotService:
         if anomalies is not None and anomalies.dtype == LABEL:
             self._anomalies.add(anomalies)
         self._responses.restore(await in_thread(idempotency.unpack, others))
-        return snapshot.memory
+        self.position = snapshot.position
+        return snapshot.memory, snapshot.position
 
 
-def _next(sections: Iterator[tuple[str, NDArray[Any]]]) -> tuple[str, NDArray[Any]] | None:
-    return next(sections, None)
+def _copy(
+    memory: Memory, path: Path, schema: str, keys: SigningKeys, created: float, position: int
+) -> SnapshotWriter:
+    writer = SnapshotWriter(path, schema, keys, created, position)
+    try:
+        for name, array in memory.sections():
+            writer.add(name, array)
+    except BaseException:
+        writer.__exit__(None, None, None)
+        raise
+    return writer
 
 
 def _succeeded(future: "asyncio.Future[Any]") -> bool:

@@ -10,6 +10,10 @@ from api_anomaly.errors import AnomalyError, ModelNotFound, StorageFailed
 from api_anomaly.logs.decode import Decoder
 from api_anomaly.rules import RuleSet
 from api_anomaly.runtime.detection import DetectionService
+from api_anomaly.runtime.detect_response import encode_kept
+from api_anomaly.runtime.first_training import FirstTraining
+from api_anomaly.runtime.history import HistoryService
+from api_anomaly.runtime.recovery import Recovery
 from api_anomaly.runtime.feedback import FeedbackService, RecentAnomalies
 from api_anomaly.runtime.free_memory import release_memory
 from api_anomaly.runtime.idempotency import IdempotencyStore
@@ -26,6 +30,9 @@ from api_anomaly.storage.models import ModelStore
 from api_anomaly.telemetry.journal import Journal
 from api_anomaly.telemetry.metrics import Metrics
 
+#: By the kind of the journal's entries.
+_ENCODERS = {"detect": encode_kept}
+
 
 @dataclass(frozen=True, slots=True)
 class AppState:
@@ -40,6 +47,9 @@ class AppState:
     training: TrainingService
     feedback: FeedbackService
     snapshots: SnapshotService
+    history: HistoryService
+    first_training: FirstTraining
+    recovery: Recovery
     idempotency: IdempotencyStore
 
     def measure(self) -> None:
@@ -57,14 +67,22 @@ async def running(
     state = _create(settings, metrics, journal)
     await state.feedback.labels.load()
     await _load_model(state)
+    if state.registry.served is None:
+        await in_thread(state.recovery.restore_responses)
+    await state.history.start()
     await in_thread(release_memory)
     state.feedback.measure()
+    services = (state.first_training, state.history)
+    tasks = [asyncio.create_task(service.run()) for service in services]
     snapshots = asyncio.create_task(state.snapshots.run(state.registry))
     try:
         yield state
     finally:
+        for service in services:
+            service.stop()
         state.snapshots.stop()
         await snapshots
+        await asyncio.gather(*tasks)
         journal.info("stopped")
 
 
@@ -82,25 +100,49 @@ def _create(settings: Settings, metrics: Metrics, journal: Journal) -> AppState:
     )
     anomalies = RecentAnomalies(settings.feedback_anomalies)
     idempotency = IdempotencyStore(settings.idempotency_keys, settings.idempotency_seconds)
-    snapshots = SnapshotService(settings, keys, anomalies, idempotency, metrics, journal)
-    registry = ModelRegistry(store, labels, snapshots.restore, metrics, settings.inline_logs)
+    history = HistoryService(settings, lambda: _not_needed(registry, snapshots), metrics, journal)
+    snapshots = SnapshotService(
+        settings, keys, anomalies, idempotency, lambda: history.position, metrics, journal
+    )
+    recovery = Recovery(history, anomalies, idempotency, settings.idempotency_seconds, _ENCODERS)
+    registry = ModelRegistry(
+        store, labels, snapshots.restore, recovery.replay, metrics, settings.inline_logs
+    )
     feedback = FeedbackService(labels, anomalies, registry, metrics, journal)
     rules = RuleSet.load(settings.rules_file) if settings.rules_file else RuleSet.default()
     comparison = RuleComparison(rules, settings.inline_logs)
+    detection = DetectionService(registry, feedback, history, comparison, metrics, journal)
+    training = TrainingService(
+        settings, store, registry, history, labels.active, snapshots.request, metrics, journal
+    )
     return AppState(
         settings=settings,
         metrics=metrics,
         journal=journal,
         decoder=Decoder(settings.max_batch_logs, settings.max_training_logs),
         registry=registry,
-        detection=DetectionService(registry, feedback, comparison, metrics, journal),
-        training=TrainingService(
-            settings, store, registry, labels.active, snapshots.request, metrics, journal
-        ),
+        detection=detection,
+        training=training,
         feedback=feedback,
         snapshots=snapshots,
+        history=history,
+        first_training=FirstTraining(
+            settings.first_training_logs,
+            settings.first_training_hours,
+            history,
+            registry,
+            training,
+            journal,
+        ),
+        recovery=recovery,
         idempotency=idempotency,
     )
+
+
+def _not_needed(registry: ModelRegistry, snapshots: SnapshotService) -> int:
+    """The position up to which the journal is not needed for the memory: without a model all of it,
+    because a memory then comes from a training."""
+    return snapshots.position if registry.served is not None else 2**63
 
 
 def _signing_keys(settings: Settings, journal: Journal) -> SigningKeys:

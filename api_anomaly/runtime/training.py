@@ -16,6 +16,8 @@ from api_anomaly.model.fit import Fitted, fit
 from api_anomaly.model.scorer import FitOptions
 from api_anomaly.errors import AnomalyError, StorageFailed, TrainingInProgress
 from api_anomaly.logs.decode import TrainRequest
+from api_anomaly.logs.schema import DEFAULT_TEST_SIZE
+from api_anomaly.runtime.history import HistoryService
 from api_anomaly.runtime.registry import ModelRegistry
 from api_anomaly.runtime.threads import ThreadExecutor, in_thread
 from api_anomaly.settings import Settings
@@ -44,6 +46,13 @@ class LastTraining:
     timestamp: str
 
 
+class HistoryTraining(NamedTuple):
+    """A training on the history: the last `days` (0: all), with `test_size` held out."""
+
+    days: float = 0.0
+    test_size: float = DEFAULT_TEST_SIZE
+
+
 class TrainingService:
     """Trains the model that the registry serves, one training at a time."""
 
@@ -52,6 +61,7 @@ class TrainingService:
         settings: Settings,
         store: ModelStore,
         registry: ModelRegistry,
+        history: HistoryService,
         active_labels: Callable[[], NDArray[Any]],
         on_success: Callable[[], None],
         metrics: Metrics,
@@ -62,6 +72,7 @@ class TrainingService:
         self._settings = settings
         self._store = store
         self._registry = registry
+        self._history = history
         self._active_labels = active_labels
         self._on_success = on_success
         self._metrics = metrics
@@ -82,8 +93,16 @@ class TrainingService:
         finally:
             self._reserved = False
 
-    async def run(self, history: TrainRequest) -> Manifest:
-        """Train on `history`, store the model and serve it.
+    async def run_on_history(self, request: HistoryTraining) -> Manifest:
+        """Train on the kept history. Raises what `run` raises."""
+        position = self._history.position
+        columns = await self._history.load(request.days, self._settings.max_training_logs)
+        labels = np.full(len(columns), np.nan)
+        return await self.run(TrainRequest(columns, labels, request.test_size), position)
+
+    async def run(self, history: TrainRequest, position: int | None = None) -> Manifest:
+        """Train on `history`, store the model and serve it. `position`: that of the journal whose
+        later logs a first model has not learned from.
 
         Raises TrainingInProgress, TooFewLogs and StorageFailed. After any error the model that was
         served before still is.
@@ -95,7 +114,7 @@ class TrainingService:
         started = time.perf_counter()
         try:
             fitted, manifest = await in_thread(self._fit_and_store, history, self._active_labels())
-            await self._registry.adopt(fitted.model, fitted.memory, manifest)
+            await self._registry.adopt(fitted.model, fitted.memory, manifest, position)
         except BaseException as error:
             self._end("failed", error.code if isinstance(error, AnomalyError) else "internal_error")
             if isinstance(error, StorageFailed):

@@ -3,7 +3,7 @@
 ::
 
     b"api-anomaly memory 1\\n"
-    {"created": ..., "memory_schema": ..., "feature_schema": ...}\\n      one line of JSON
+    {"created": ..., "position": ..., "memory_schema": ..., ...}\\n         one line of JSON
     {"name": ..., "aligned": ...}\\n + the .npy form of its array        once for each section
     {}\\n                                                               the end
     HMAC-SHA256 over everything before, 32 bytes
@@ -41,31 +41,38 @@ _DAMAGED = "The memory snapshot is damaged, truncated, or signed with another ke
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A stored memory; `created` is in Unix seconds. `others` are sections that do not belong to
-    the memory, by names that begin with `OTHER`."""
+    """A stored memory; `created` is in Unix seconds. The memory holds the logs of the journal up to
+    the sequence number `position`. `others` are sections that do not belong to the memory, by names
+    that begin with `OTHER`."""
 
     memory: Memory
     created: float
+    position: int
     others: Mapping[str, NDArray[Any]]
 
 
 class SnapshotWriter:
     """Writes a snapshot section by section. `commit` replaces the file; without it nothing changes.
 
+    The signature is computed in `commit`, from the written file: sections are added while no
+    request can be scored, and signing takes longer than writing.
+
     Every method raises StorageFailed.
     """
 
-    def __init__(self, path: Path, feature_schema: str, keys: SigningKeys, created: float) -> None:
+    def __init__(
+        self, path: Path, feature_schema: str, keys: SigningKeys, created: float, position: int
+    ) -> None:
         self._path = path.absolute()
         self._signer = keys.signer(_PURPOSE)
         with storing("The memory snapshot"):
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self._part = part_of(self._path)
-            descriptor = os.open(self._part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            self._file = open(descriptor, "wb")
+            descriptor = os.open(self._part, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
+            self._file = open(descriptor, "wb+")
         schemas = {"memory_schema": Memory.schema, "feature_schema": feature_schema}
         with storing("The memory snapshot"):
-            self.write(_MAGIC + _line({"created": created} | schemas))
+            self.write(_MAGIC + _line({"created": created, "position": position} | schemas))
 
     def __enter__(self) -> Self:
         return self
@@ -82,8 +89,7 @@ class SnapshotWriter:
             self._part.unlink(missing_ok=True)
 
     def write(self, data: bytes) -> int:
-        """Write signed bytes; NumPy calls it as a file's method."""
-        self._signer.update(data)
+        """Write bytes; NumPy calls it as a file's method."""
         return self._file.write(data)
 
     def add(self, name: str, array: NDArray[Any]) -> None:
@@ -96,6 +102,10 @@ class SnapshotWriter:
         """Sign, flush and replace the file."""
         with storing("The memory snapshot"):
             self.write(_line({}))
+            self._file.flush()
+            self._file.seek(0)
+            while block := self._file.read(_BLOCK_BYTES):
+                self._signer.update(block)
             self._file.write(self._signer.digest())
             self._file.flush()
             os.fsync(self._file.fileno())
@@ -146,7 +156,7 @@ def _read(file: IO[bytes], end: int, feature_schema: str, entities: int) -> Snap
         raise SnapshotRejected("The memory snapshot has the features of another release.")
     others: dict[str, NDArray[Any]] = {}
     memory = Memory.restore(_split(_sections(file, end), others), entities)
-    return Snapshot(memory, float(header["created"]), others)
+    return Snapshot(memory, float(header["created"]), int(header.get("position", 0)), others)
 
 
 def _split(sections: _Sections, others: dict[str, NDArray[Any]]) -> _Sections:

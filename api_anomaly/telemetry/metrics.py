@@ -132,8 +132,8 @@ METRICS = (
         "storage_failures_total",
         "counter",
         ("what",),
-        "Failures to read from or write to the disk: model, memory, tokens or verdicts.",
-        values=("model", "memory", "tokens", "verdicts"),
+        "Failures to read from or write to the disk: model, memory, tokens, verdicts or history.",
+        values=("model", "memory", "tokens", "verdicts", "history"),
     ),
     Row("model_loaded", "gauge", (), "1 when a model is served, else 0."),
     Row(
@@ -184,6 +184,22 @@ METRICS = (
         (),
         "Actors and endpoints that were forgotten because the memory was full.",
     ),
+    Row(
+        "snapshot_copy_seconds",
+        "gauge",
+        (),
+        "Seconds for which the last snapshot held up scoring to copy the memory.",
+    ),
+    Row("logs_ingested_total", "counter", (), "Logs taken in by POST /ingest and its siblings."),
+    Row(
+        "log_lines_rejected_total",
+        "counter",
+        (),
+        "Lines and records that could not be read as logs.",
+    ),
+    Row("ingest_retries_total", "counter", (), "Requests recognized as retries."),
+    Row("history_logs", "gauge", (), "Logs in the history."),
+    Row("history_journal_bytes", "gauge", (), "Bytes in the open segment of the journal."),
     Row(
         "snapshots_total",
         "counter",

@@ -102,7 +102,7 @@ def seconds_per_log(
 def write_snapshot(path: Path, logs: Sequence[dict[str, Any]], entities: int) -> None:
     """Write a snapshot of a memory with that many users and addresses, half each."""
     memory = _filled_memory(logs, entities // 2, 1)
-    with SnapshotWriter(path, Model.feature_schema, KEYS, time()) as writer:
+    with SnapshotWriter(path, Model.feature_schema, KEYS, time(), 0) as writer:
         for name, array in memory.sections():
             writer.add(name, array)
         writer.commit()

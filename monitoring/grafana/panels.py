@@ -413,6 +413,31 @@ SYSTEM_HEALTH = Dashboard(
             (("sum by (outcome) (increase(snapshots_total{who}[1h]))", "{{outcome}}"),),
         ),
         Panel(
+            "History",
+            "Logs that are kept, and the bytes of those that are not in Parquet files yet.",
+            "short",
+            (
+                ("sum by (instance) (history_logs{who})", "{{instance}} logs"),
+                ("sum by (instance) (history_journal_bytes{who})", "{{instance}} bytes"),
+            ),
+        ),
+        Panel(
+            "Scoring held up by a snapshot",
+            "Seconds for which the last snapshot copied the memory.",
+            "s",
+            (("max by (instance) (snapshot_copy_seconds{who})", "{{instance}}"),),
+        ),
+        Panel(
+            "Logs ingested",
+            "Logs taken in a second, lines that could not be read, and requests that were retries.",
+            "short",
+            (
+                ("sum(rate(logs_ingested_total{who}[5m]))", "logs"),
+                ("sum(rate(log_lines_rejected_total{who}[5m]))", "rejected"),
+                ("sum(rate(ingest_retries_total{who}[5m]))", "retries"),
+            ),
+        ),
+        Panel(
             "Open files",
             "File descriptors in use (connections count too), and how many there may be.",
             "short",

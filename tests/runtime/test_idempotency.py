@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Coroutine
+from hashlib import sha256
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from api_anomaly.errors import IdempotencyKeyReused, ModelNotTrained
 from api_anomaly.runtime.idempotency import (
     IdempotencyStore,
+    Retry,
     StoredResponse,
     pack,
     storage_key,
@@ -31,6 +33,10 @@ class Counting:
         return b"response %d" % number
 
 
+def request(key: bytes, body: bytes) -> Retry:
+    return Retry(key, sha256(body).digest())
+
+
 def run(test: Coroutine[None, None, None]) -> None:
     asyncio.run(test)
 
@@ -38,9 +44,9 @@ def run(test: Coroutine[None, None, None]) -> None:
 def test_a_retry_gets_the_first_response_and_another_key_its_own() -> None:
     async def test() -> None:
         store, make = IdempotencyStore(10, 60), Counting()
-        assert await store.respond(b"a", b"body", make) == (b"response 1", False)
-        assert await store.respond(b"a", b"body", make) == (b"response 1", True)
-        assert await store.respond(b"b", b"body", make) == (b"response 2", False)
+        assert await store.respond(request(b"a", b"body"), make) == (b"response 1", False)
+        assert await store.respond(request(b"a", b"body"), make) == (b"response 1", True)
+        assert await store.respond(request(b"b", b"body"), make) == (b"response 2", False)
 
     run(test())
 
@@ -49,7 +55,9 @@ def test_a_retry_during_the_first_request_waits_for_its_response() -> None:
     async def test() -> None:
         store, make = IdempotencyStore(10, 60), Counting()
         make.gate.clear()
-        requests = [asyncio.create_task(store.respond(b"a", b"body", make)) for _ in range(5)]
+        requests = [
+            asyncio.create_task(store.respond(request(b"a", b"body"), make)) for _ in range(5)
+        ]
         await asyncio.wait(requests, timeout=0)
         make.gate.set()
         assert (
@@ -67,10 +75,10 @@ def test_the_same_key_with_another_body_is_refused(running: bool) -> None:
         store, make = IdempotencyStore(10, 60), Counting()
         if running:
             make.gate.clear()
-        first = asyncio.create_task(store.respond(b"a", b"body", make))
+        first = asyncio.create_task(store.respond(request(b"a", b"body"), make))
         await asyncio.wait([first], timeout=0 if running else None)
         with pytest.raises(IdempotencyKeyReused):
-            await store.respond(b"a", b"another", make)
+            await store.respond(request(b"a", b"another"), make)
         make.gate.set()
         assert await first == (b"response 1", False)
 
@@ -85,12 +93,14 @@ def test_a_failure_is_passed_to_all_waiters_and_then_forgotten() -> None:
             await gate.wait()
             raise ModelNotTrained("no model")
 
-        requests = [asyncio.create_task(store.respond(b"a", b"body", fail)) for _ in range(3)]
+        requests = [
+            asyncio.create_task(store.respond(request(b"a", b"body"), fail)) for _ in range(3)
+        ]
         await asyncio.wait(requests, timeout=0)
         gate.set()
         responses = await asyncio.gather(*requests, return_exceptions=True)
         assert [type(response) for response in responses] == [ModelNotTrained] * 3
-        assert await store.respond(b"a", b"body", make) == (b"response 1", False)
+        assert await store.respond(request(b"a", b"body"), make) == (b"response 1", False)
 
     run(test())
 
@@ -99,12 +109,12 @@ def test_a_cancelled_first_request_leaves_the_key_free() -> None:
     async def test() -> None:
         store, make = IdempotencyStore(10, 60), Counting()
         make.gate.clear()
-        first = asyncio.create_task(store.respond(b"a", b"body", make))
+        first = asyncio.create_task(store.respond(request(b"a", b"body"), make))
         await asyncio.wait([first], timeout=0)
         first.cancel()
         await asyncio.wait([first])
         make.gate.set()
-        assert await store.respond(b"a", b"body", make) == (b"response 2", False)
+        assert await store.respond(request(b"a", b"body"), make) == (b"response 2", False)
 
     run(test())
 
@@ -113,7 +123,9 @@ def test_a_cancelled_waiter_does_not_cancel_the_others() -> None:
     async def test() -> None:
         store, make = IdempotencyStore(10, 60), Counting()
         make.gate.clear()
-        requests = [asyncio.create_task(store.respond(b"a", b"body", make)) for _ in range(3)]
+        requests = [
+            asyncio.create_task(store.respond(request(b"a", b"body"), make)) for _ in range(3)
+        ]
         await asyncio.wait(requests, timeout=0)
         requests[1].cancel()
         await asyncio.wait(requests[1:2])
@@ -128,16 +140,16 @@ def test_responses_are_limited_in_number_time_and_bytes() -> None:
         make = Counting()
         few = IdempotencyStore(max_keys=2, seconds=60)
         for key in (b"a", b"b", b"c"):
-            await few.respond(key, b"body", make)
+            await few.respond(request(key, b"body"), make)
         assert len(few) == 2
-        assert (await few.respond(b"c", b"body", make))[1]
-        assert not (await few.respond(b"a", b"body", make))[1]
+        assert (await few.respond(request(b"c", b"body"), make))[1]
+        assert not (await few.respond(request(b"a", b"body"), make))[1]
         short = IdempotencyStore(max_keys=2, seconds=1e-9)
-        await short.respond(b"a", b"body", make)
-        assert not (await short.respond(b"a", b"another body", make))[1]
+        await short.respond(request(b"a", b"body"), make)
+        assert not (await short.respond(request(b"a", b"another body"), make))[1]
         small = IdempotencyStore(max_keys=100, seconds=60, max_bytes=20)
         for key in (b"a", b"b", b"c"):
-            await small.respond(key, b"body", make)
+            await small.respond(request(key, b"body"), make)
         assert len(small) == 2
 
     run(test())
@@ -146,8 +158,8 @@ def test_responses_are_limited_in_number_time_and_bytes() -> None:
 def test_the_newest_response_is_stored_however_large() -> None:
     async def test() -> None:
         store, make = IdempotencyStore(max_keys=100, seconds=60, max_bytes=1), Counting()
-        await store.respond(b"a", b"body", make)
-        assert (await store.respond(b"a", b"body", make))[1]
+        await store.respond(request(b"a", b"body"), make)
+        assert (await store.respond(request(b"a", b"body"), make))[1]
 
     run(test())
 
@@ -156,10 +168,10 @@ def test_large_bodies_are_compared_too() -> None:
     async def test() -> None:
         store, make = IdempotencyStore(10, 60), Counting()
         body = b"x" * 1_000_000
-        await store.respond(b"a", body, make)
-        assert (await store.respond(b"a", body, make))[1]
+        await store.respond(request(b"a", body), make)
+        assert (await store.respond(request(b"a", body), make))[1]
         with pytest.raises(IdempotencyKeyReused):
-            await store.respond(b"a", body + b"x", make)
+            await store.respond(request(b"a", body + b"x"), make)
 
     run(test())
 
@@ -168,15 +180,15 @@ def test_responses_are_restored_from_the_arrays_of_a_snapshot() -> None:
     async def test() -> None:
         store, make = IdempotencyStore(10, 60), Counting()
         for name in (b"a", b"b"):
-            await store.respond(storage_key("owner", name), name, make)
+            await store.respond(request(storage_key("owner", name), name), make)
         assert unpack(pack(store.stored())) == store.stored()
         restored = IdempotencyStore(10, 60)
         restored.restore(unpack(pack(store.stored())))
-        assert await restored.respond(storage_key("owner", b"b"), b"b", make) == (
+        assert await restored.respond(request(storage_key("owner", b"b"), b"b"), make) == (
             b"response 2",
             True,
         )
-        assert not (await restored.respond(storage_key("another", b"b"), b"b", make))[1]
+        assert not (await restored.respond(request(storage_key("another", b"b"), b"b"), make))[1]
 
     run(test())
 
@@ -189,7 +201,7 @@ def test_arrays_of_another_layout_restore_nothing() -> None:
 def test_expired_and_known_responses_are_not_restored() -> None:
     async def test() -> None:
         store, make = IdempotencyStore(10, 60), Counting()
-        await store.respond(b"a", b"body", make)
+        await store.respond(request(b"a", b"body"), make)
         (known,) = store.stored()
         expired = known._replace(key=b"b", expires=known.expires - 61)
         from_the_future = known._replace(key=b"c", expires=known.expires + 61)

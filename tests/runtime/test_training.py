@@ -128,9 +128,10 @@ def test_a_cancelled_large_batch_ends_before_the_next_batch_is_scored(
     with_state, history, logs, columns, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     finished: list[int] = []
-    cancelled, observe = threading.Event(), Detector.detect
+    begun, cancelled, observe = threading.Event(), threading.Event(), Detector.detect
 
     def observe_held(detector: Detector, batch: Columns, *rest: Any) -> Detections:
+        begun.set()
         assert len(batch) == 1 or cancelled.wait(60)
         detections = observe(detector, batch, *rest)
         finished.append(len(batch))
@@ -140,7 +141,8 @@ def test_a_cancelled_large_batch_ends_before_the_next_batch_is_scored(
         await state.training.run(history(100))
         monkeypatch.setattr(Detector, "detect", observe_held)
         large = asyncio.create_task(state.registry.observe(columns(logs(1_000)), None, True))
-        await asyncio.wait([large], timeout=0)
+        while not begun.is_set():
+            await asyncio.sleep(0)
         large.cancel()
         cancelled.set()
         _, detections = await state.registry.observe(columns(logs(1)), None, False)

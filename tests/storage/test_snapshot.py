@@ -22,7 +22,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def keep(path: Path, memory: Memory, keys: SigningKeys, schema: str = "features") -> None:
-    with SnapshotWriter(path, schema, keys, CREATED) as writer:
+    with SnapshotWriter(path, schema, keys, CREATED, 7) as writer:
         for name, section in memory.sections():
             writer.add(name, section)
         writer.commit()
@@ -46,7 +46,7 @@ def test_what_is_kept_beside_the_memory_comes_back_with_it(
     path: Path, keys: SigningKeys, fitted: Fitted
 ) -> None:
     beside = np.array([(b"id", 1.5)], [("anomaly", "S24"), ("time", "f8")])
-    with SnapshotWriter(path, "features", keys, CREATED) as writer:
+    with SnapshotWriter(path, "features", keys, CREATED, 7) as writer:
         for name, section in fitted.memory.sections():
             writer.add(name, section)
         writer.add(f"{OTHER}things", beside)
@@ -143,7 +143,7 @@ def test_a_write_that_ends_early_leaves_the_last_snapshot(
 ) -> None:
     keep(path, fitted.memory, keys)
     before = path.read_bytes()
-    with SnapshotWriter(path, "features", keys, CREATED + 60) as writer:
+    with SnapshotWriter(path, "features", keys, CREATED + 60, 7) as writer:
         writer.add("actors.0", np.zeros(3))
     assert path.read_bytes() == before
     assert sorted(os.listdir(path.parent)) == [path.name]
@@ -168,7 +168,7 @@ def test_a_snapshot_that_cannot_be_stored_is_a_named_error(
 
 
 def test_objects_are_never_written(path: Path, keys: SigningKeys) -> None:
-    with SnapshotWriter(path, "features", keys, CREATED) as writer:
+    with SnapshotWriter(path, "features", keys, CREATED, 7) as writer:
         with pytest.raises(ValueError, match="allow_pickle"):
             writer.add("objects", np.array([object()]))
 

@@ -8,12 +8,12 @@ from starlette.responses import Response
 from api_anomaly.errors import IdempotencyKeyInvalid
 from api_anomaly.http.body import BodyLimits, read_body
 from api_anomaly.http.state import HttpState
-from api_anomaly.runtime.idempotency import storage_key
+from api_anomaly.runtime.idempotency import NO_RETRY, Retry, retry_of
 
 #: draft-ietf-httpapi-idempotency-key-header proposes UUIDs.
 _MAX_KEY_CHARACTERS = 255
-#: Computes the response body from the request body.
-Process = Callable[[HttpState, bytes], Awaitable[bytes]]
+#: Computes the response body from the request body and what identifies the request.
+Process = Callable[[HttpState, bytes, Retry], Awaitable[bytes]]
 
 
 async def respond(
@@ -31,16 +31,15 @@ async def respond(
         limits = BodyLimits(settings.max_body_bytes, settings.body_seconds, ticket.hold)
         body = await read_body(headers, request.receive, limits)
 
-        async def admitted() -> bytes:
+        async def admitted(retry: Retry = NO_RETRY) -> bytes:
             ticket.queue(len(body))
-            return await process(state, body)
+            return await process(state, body, retry)
 
         if key is None:
             return Response(await admitted(), media_type="application/json")
         owner = request.scope["state"]["caller"].owner
-        content, replayed = await state.app.idempotency.respond(
-            storage_key(owner, key_prefix + key), body, admitted
-        )
+        retry = await retry_of(owner, key_prefix + key, body)
+        content, replayed = await state.app.idempotency.respond(retry, lambda: admitted(retry))
     extra_headers = {"idempotency-replayed": "true"} if replayed else None
     return Response(content, headers=extra_headers, media_type="application/json")
 

@@ -12,6 +12,7 @@ from api_anomaly.feedback.decode import FeedbackRequest
 from api_anomaly.http.handlers.batch import respond
 from api_anomaly.http.responses import FeedbackItemResponse, FeedbackResponse, VerdictName
 from api_anomaly.http.state import HttpState
+from api_anomaly.runtime.idempotency import Retry
 from api_anomaly.runtime.feedback import FeedbackResult
 from api_anomaly.runtime.label_store import LabelCounts
 from api_anomaly.runtime.threads import in_thread
@@ -29,7 +30,7 @@ async def feedback(request: Request, state: HttpState) -> Response:
     return await respond(request, state, _take, key_prefix=b"feedback\0")
 
 
-async def _take(state: HttpState, body: bytes) -> bytes:
+async def _take(state: HttpState, body: bytes, _retry: Retry) -> bytes:
     verdicts = await in_thread(state.feedback_reader.read, body)
     result = await state.app.feedback.give(verdicts)
     return msgspec.json.encode(_response(result, verdicts, state.app.settings.feedback_days))

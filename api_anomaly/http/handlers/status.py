@@ -7,12 +7,16 @@ from api_anomaly.http.handlers.feedback import active_verdicts, iso_time
 from api_anomaly.http.problems import json_response
 from api_anomaly.http.responses import (
     FeedbackStatus,
+    FirstTrainingStatus,
+    HistoryStatus,
     LastTraining,
     MemoryStatus,
     StatusResponse,
 )
 from api_anomaly.http.state import HttpState
 from api_anomaly.runtime.registry import ServedModel
+from api_anomaly.runtime.first_training import FirstTraining
+from api_anomaly.runtime.history import HistoryService
 from api_anomaly.runtime.feedback import FeedbackService
 from api_anomaly.runtime.threads import in_thread
 from api_anomaly.runtime.training import TrainingService
@@ -40,6 +44,8 @@ async def status(_request: Request, state: HttpState) -> Response:
         "memory": _memory(served, app.snapshots.age_seconds),
         "feedback": _feedback(app.feedback),
         "versions": versions,
+        "history": _history(app.history),
+        "first_training": _first_training(app.first_training),
     }
     return json_response(response)
 
@@ -49,6 +55,24 @@ def _last_training(training: TrainingService) -> LastTraining | None:
     if last is None:
         return None
     return {"outcome": last.outcome, "error": last.error, "timestamp": last.timestamp}
+
+
+def _history(history: HistoryService) -> HistoryStatus | None:
+    if not history.enabled:
+        return None
+    span = history.span
+    return {
+        "logs": span.logs,
+        "first": iso_time(span.first) if span.logs else None,
+        "last": iso_time(span.last) if span.logs else None,
+    }
+
+
+def _first_training(first: FirstTraining) -> FirstTrainingStatus | None:
+    missing = first.missing
+    if missing is None:
+        return None
+    return {"missing_logs": missing.logs, "missing_hours": round(missing.hours, 2)}
 
 
 def _memory(served: ServedModel | None, snapshot_age: float | None) -> MemoryStatus | None:

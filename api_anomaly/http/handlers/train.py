@@ -9,12 +9,16 @@ from api_anomaly.http.body import BodyLimits, read_body
 from api_anomaly.http.problems import json_response
 from api_anomaly.http.responses import TrainResponse
 from api_anomaly.http.state import HttpState
+from api_anomaly.logs.decode import decode_history_training
+from api_anomaly.logs.schema import DEFAULT_TEST_SIZE
+from api_anomaly.runtime.training import HistoryTraining
 from api_anomaly.runtime.threads import in_thread
 from api_anomaly.storage.manifest import Manifest
 
 
 async def train(request: Request, state: HttpState) -> Response:
-    """Train a model on a history of logs, store it and serve it. The latest `test_size` share of
+    """Train a model on a history of logs, store it and serve it. With `{"source": "history"}`
+    instead of logs it is the history that the service keeps. The latest `test_size` share of
     the logs is not learned from; together with the history before it, it calibrates the
     threshold."""
     app = state.app
@@ -24,9 +28,15 @@ async def train(request: Request, state: HttpState) -> Response:
             app.settings.max_training_body_bytes, app.settings.body_seconds, _not_counted
         )
         body = await read_body(request.scope["headers"], request.receive, limits)
-        history = await in_thread(app.decoder.decode_train, body)
-        del body  # up to half a gigabyte that the training does not need
-        manifest = await app.training.run(history)
+        on_history = decode_history_training(body)
+        if on_history is not None:
+            manifest = await app.training.run_on_history(
+                HistoryTraining(on_history.days or 0.0, on_history.test_size or DEFAULT_TEST_SIZE)
+            )
+        else:
+            history = await in_thread(app.decoder.decode_train, body)
+            del body  # up to half a gigabyte that the training does not need
+            manifest = await app.training.run(history)
     return json_response(_response(manifest, time.perf_counter() - started))
 
 

@@ -1,0 +1,94 @@
+"""The response to POST /detect, also for a retry whose first response a killed process lost."""
+
+from typing import Any, NamedTuple, Protocol
+
+import msgspec
+import numpy as np
+
+from api_anomaly.detector import Anomaly, Detections
+from api_anomaly.logs.column_logs import ColumnLogs
+from api_anomaly.logs.schema import Log, known_amount
+from api_anomaly.rules import Fired
+from api_anomaly.storage.history.entry import Entry
+
+
+class SizedLogs(Protocol):
+    """The logs of a request, by row."""
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, row: int, /) -> Log: ...
+
+
+class DetectionResult(NamedTuple):
+    """Detections in n logs and the version of the model; `fired` are the static rules, if they were
+    asked for."""
+
+    version: str
+    detections: Detections
+    fired: Fired | None
+
+
+def encode_response(logs: SizedLogs, result: DetectionResult, include_scores: bool) -> bytes:
+    """A `DetectResponse` as JSON."""
+    detections = result.detections
+    total, count = len(logs), len(detections.anomalies)
+    response: dict[str, Any] = {
+        "anomalies": [anomaly_response(logs[found.index], found) for found in detections.anomalies],
+        "total_logs": total,
+        "anomaly_count": count,
+        "anomaly_rate": count / total if total else 0.0,
+        "model_confidence": detections.confidence,
+        "model_version": result.version,
+        "threshold": detections.threshold,
+    }
+    if include_scores:
+        response["scores"] = detections.scores.tolist()
+    if result.fired is not None:
+        response |= _rules(result.fired, [found.index for found in detections.anomalies])
+    return msgspec.json.encode(response)
+
+
+def encode_kept(entry: Entry, version: str, detections: Detections | None) -> bytes | None:
+    """The response to a request whose first response was lost; static rules are not in it."""
+    if detections is None:
+        return None
+    logs = ColumnLogs(entry.columns, entry.methods)
+    include = bool(entry.facts["include_scores"])
+    return encode_response(logs, DetectionResult(version, detections, None), include)
+
+
+def _rules(fired: Fired, flagged: list[int]) -> dict[str, Any]:
+    """The static rules that fired, and their agreement with the logs that the model `flagged`."""
+    alerted = fired.any()
+    both = int(alerted[flagged].sum())
+    ids = np.array(fired.rule_ids, dtype=object)
+    return {
+        "rules": [
+            {"log_index": row, "rules": ids[fired.matrix[row]].tolist()}
+            for row in np.flatnonzero(alerted).tolist()
+        ],
+        "rule_counts": fired.by_rule(),
+        "rule_agreement": {
+            "both": both,
+            "rules_only": int(alerted.sum()) - both,
+            "model_only": len(flagged) - both,
+        },
+    }
+
+
+def anomaly_response(log: Log, anomaly: Anomaly) -> dict[str, Any]:
+    return {
+        "log_index": anomaly.index,
+        "timestamp": log.timestamp.isoformat(),
+        "user_id": log.user_id,
+        "endpoint": log.endpoint,
+        "method": log.method,
+        "status_code": log.status_code,
+        "response_time": known_amount(log.response_time),
+        "ip_address": log.ip_address,
+        "anomaly_score": anomaly.score,
+        "severity": anomaly.severity,
+        "risk": anomaly.risk,
+        "reasons": [reason._asdict() for reason in anomaly.reasons],
+        "anomaly_id": anomaly.id,
+    }
