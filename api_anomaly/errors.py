@@ -66,7 +66,7 @@ class SnapshotRejected(AnomalyError):
 
 
 class Unauthorized(AnomalyError):
-    """No bearer token, or an invalid one."""
+    """No token, or an invalid one."""
 
     code = "unauthorized"
 
@@ -108,13 +108,13 @@ class BatchTooLarge(AnomalyError):
 
 
 class EncodingUnknown(AnomalyError):
-    """The Content-Encoding is not gzip."""
+    """The Content-Encoding is not one of the known ones."""
 
     code = "unsupported_encoding"
 
 
 class EncodingBroken(AnomalyError):
-    """The Content-Encoding is gzip, but the body cannot be decompressed."""
+    """The body cannot be decompressed as its Content-Encoding says."""
 
     code = "broken_encoding"
 

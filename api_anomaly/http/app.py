@@ -18,8 +18,9 @@ from api_anomaly.http.auth.authenticator import Authenticator
 from api_anomaly.http.auth.rate_limit import LoginRateLimiter
 from api_anomaly.http.auth.token_watch import TokenFileWatcher
 from api_anomaly.http.auth.tokens import Tokens
-from api_anomaly.http.dispatch import EndpointTable, serve_endpoint
-from api_anomaly.http.endpoints import ENDPOINTS, Endpoint
+from api_anomaly.http.dispatch import EndpointTable, serve_path
+from api_anomaly.http.endpoint import Endpoint
+from api_anomaly.http.endpoints import ENDPOINTS
 from api_anomaly.feedback.decode import FeedbackReader
 from api_anomaly.http.middleware import RequestMiddleware
 from api_anomaly.http.openapi import openapi_document
@@ -54,13 +55,12 @@ def create_app(settings: Settings, endpoints: Sequence[Endpoint] = ENDPOINTS) ->
         lifespan=lifespan_of(settings),
         redirect_slashes=False,
     )
-    for endpoint in endpoints:
+    for path, rows in _by_path(endpoints).items():
         app.add_api_route(
-            endpoint.path,
-            serve_endpoint(endpoint),
-            methods=[endpoint.method],
-            name=endpoint.handler.__name__,
-            description=endpoint.description,
+            path,
+            serve_path(rows),
+            methods=[method for row in rows for method in row.methods],
+            name=rows[0].handler.__name__,
             response_model=None,
         )
 
@@ -82,6 +82,14 @@ def create_app(settings: Settings, endpoints: Sequence[Endpoint] = ENDPOINTS) ->
         )
     app.add_middleware(RequestMiddleware, endpoints=endpoints)
     return app
+
+
+def _by_path(endpoints: Sequence[Endpoint]) -> dict[str, list[Endpoint]]:
+    """The endpoints by path: exact paths first, so that the framework finds those first too."""
+    paths: dict[str, list[Endpoint]] = {}
+    for endpoint in sorted(endpoints, key=lambda endpoint: "{" in endpoint.path):
+        paths.setdefault(endpoint.path, []).append(endpoint)
+    return paths
 
 
 def lifespan_of(

@@ -12,8 +12,9 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api_anomaly.errors import AnomalyError, Overloaded
-from api_anomaly.http.endpoints import Endpoint
+from api_anomaly.http.endpoint import Endpoint
 from api_anomaly.http.problems import problem_response
+from api_anomaly.http.routes import Routes
 from api_anomaly.http.state import HttpState, http_state
 
 
@@ -22,24 +23,38 @@ class EndpointTable:
 
     def __init__(self, app: ASGIApp, endpoints: Sequence[Endpoint]) -> None:
         self._app = app
-        self._table = {
-            (endpoint.method, endpoint.path): (endpoint, serve_endpoint(endpoint))
-            for endpoint in endpoints
-        }
+        self._routes = Routes(endpoints)
+        self._serve = {id(endpoint): serve_endpoint(endpoint) for endpoint in endpoints}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             path = scope["path"].removeprefix(scope.get("root_path", ""))
-            found = self._table.get((scope["method"], path))
+            found = self._routes.find(scope["method"], path)
             if found is not None:
-                scope["route"], serve = found  # the route as the framework would note it
-                response = await serve(Request(scope, receive, send))
+                endpoint, scope["path_params"] = found
+                scope["route"] = endpoint  # the route as the framework would note it
+                response = await self._serve[id(endpoint)](Request(scope, receive, send))
                 await response(scope, receive, send)
                 return
         await self._app(scope, receive, send)
 
 
-def serve_endpoint(endpoint: Endpoint) -> Callable[[Request], Awaitable[Response]]:
+Serve = Callable[[Request], Awaitable[Response]]
+
+
+def serve_path(endpoints: Sequence[Endpoint]) -> Serve:
+    """The function that answers requests to the path that all of `endpoints` have."""
+    by_method = {
+        method: serve_endpoint(endpoint) for endpoint in endpoints for method in endpoint.methods
+    }
+
+    async def serve(request: Request) -> Response:
+        return await by_method[request.method](request)
+
+    return serve
+
+
+def serve_endpoint(endpoint: Endpoint) -> Serve:
     """The function that answers requests to `endpoint`."""
 
     async def serve(request: Request) -> Response:
@@ -49,15 +64,17 @@ def serve_endpoint(endpoint: Endpoint) -> Callable[[Request], Awaitable[Response
                 state.authenticator.authorize(request.scope, endpoint.scope)
             return await endpoint.handler(request, state)
         except AnomalyError as error:
-            return _refuse(request, state, error)
+            return _refuse(request, state, error, endpoint)
 
     return serve
 
 
-def _refuse(request: Request, state: HttpState, error: AnomalyError) -> Response:
+def _refuse(
+    request: Request, state: HttpState, error: AnomalyError, endpoint: Endpoint
+) -> Response:
     state.app.metrics.count("rejected_requests_total", error.code)
     request.scope["state"]["error_code"] = error.code  # for the audit log
     response = problem_response(error)
     if response.status_code >= 500 and not isinstance(error, Overloaded):
         state.app.journal.warning("request failed", error=error.code, reason=str(error))
-    return response
+    return endpoint.refuse(request, error, response)

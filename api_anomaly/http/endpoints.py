@@ -5,39 +5,23 @@ a new endpoint is a handler and a row. ``python -m api_anomaly.http.endpoints`` 
 docs/api.md.
 """
 
-import inspect
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Final, NamedTuple
-
-from starlette.requests import Request
-from starlette.responses import Response
+from collections.abc import Sequence
+from typing import Any, Final
 
 from api_anomaly.errors import (
-    AnomalyError,
     AnomalyUnknown,
-    BatchTooLarge,
-    BodyTooLarge,
-    BodyTooSlow,
-    EncodingBroken,
-    EncodingUnknown,
-    Forbidden,
-    IdempotencyKeyInvalid,
-    IdempotencyKeyReused,
-    Invalid,
     ModelIncompatible,
     ModelNotFound,
     ModelNotTrained,
     ModelNotTrusted,
-    Overloaded,
     StorageFailed,
     TooFewLogs,
-    TooManyAttempts,
     TrainingInProgress,
-    Unauthorized,
 )
-from api_anomaly.http import responses
-from api_anomaly.http.auth.scopes import ADMIN, DETECT, METRICS, READ, TRAIN
 from api_anomaly.feedback.decode import FeedbackBody
+from api_anomaly.http import responses
+from api_anomaly.http.auth.scopes import ADMIN, DETECT, FEEDBACK, METRICS, READ, TRAIN
+from api_anomaly.http.endpoint import Endpoint
 from api_anomaly.http.handlers.detect import detect
 from api_anomaly.http.handlers.feedback import feedback
 from api_anomaly.http.handlers.health import health
@@ -46,60 +30,8 @@ from api_anomaly.http.handlers.models import load_model
 from api_anomaly.http.handlers.status import status
 from api_anomaly.http.handlers.train import train
 from api_anomaly.http.problems import PROBLEMS, PROTOCOL_PROBLEMS, example_of
-from api_anomaly.http.state import HttpState
+from api_anomaly.http.shipper_endpoints import SHIPPER_ENDPOINTS
 from api_anomaly.logs.schema import DetectBody, HistoryTrainBody, Log, TrainBody
-
-Errors = tuple[type[AnomalyError], ...]
-_AUTH: Final[Errors] = (Unauthorized, Forbidden, TooManyAttempts)
-_BODY: Final[Errors] = (
-    *(BodyTooSlow, BodyTooLarge, BatchTooLarge, EncodingUnknown, EncodingBroken, Invalid),
-)
-_IDEMPOTENCY: Final[Errors] = (IdempotencyKeyInvalid, IdempotencyKeyReused)
-
-
-class Endpoint(NamedTuple):
-    """One endpoint.
-
-    `scope`: what the token must allow; None: no token. `response` and `request` are the types of
-    the bodies (`str`: plain text). `errors`: those besides the ones that `request`, `scope` and
-    `idempotent` imply. `always_served`: not refused under overload. `next`: endpoints that clients
-    usually call afterwards.
-    """
-
-    method: str
-    path: str
-    handler: Callable[[Request, HttpState], Awaitable[Response]]
-    scope: str | None
-    response: Any
-    request: Any = None
-    errors: Errors = ()
-    example: Any = None
-    audited: bool = False
-    idempotent: bool = False
-    always_served: bool = False
-    next: tuple[str, ...] = ()
-
-    @property
-    def id(self) -> str:
-        """The operation's id in the OpenAPI document."""
-        return self.path.strip("/")
-
-    @property
-    def description(self) -> str:
-        """The handler's docstring."""
-        return inspect.cleandoc(self.handler.__doc__ or "")
-
-    @property
-    def all_errors(self) -> Errors:
-        """Every named error that a client may get."""
-        return (
-            *self.errors,
-            *(_AUTH if self.scope is not None else ()),
-            *(_BODY if self.request is not None else ()),
-            *(_IDEMPOTENCY if self.idempotent else ()),
-            *(() if self.always_served else (Overloaded,)),
-        )
-
 
 _LOG: Final[dict[str, Any]] = {
     "timestamp": "2025-06-06T08:43:09Z",
@@ -147,7 +79,7 @@ ENDPOINTS: Final = (
         "POST",
         "/feedback",
         feedback,
-        TRAIN,
+        FEEDBACK,
         responses.FeedbackResponse,
         FeedbackBody,
         errors=(ModelNotTrained, AnomalyUnknown, StorageFailed),
@@ -171,6 +103,7 @@ ENDPOINTS: Final = (
         audited=True,
         next=("detect", "status"),
     ),
+    *SHIPPER_ENDPOINTS,
 )
 
 
@@ -180,10 +113,9 @@ def markdown_table(endpoints: Sequence[Endpoint] = ENDPOINTS) -> str:
     for endpoint in endpoints:
         summary = " ".join(endpoint.description.partition(".")[0].split())
         errors = ", ".join(f"{PROBLEMS[error].status} `{error.code}`" for error in endpoint.errors)
+        methods = ", ".join(endpoint.methods)
         scope = f"`{endpoint.scope}`" if endpoint.scope else "none"
-        lines.append(
-            f"| `{endpoint.method} {endpoint.path}` | {scope} | {summary}. | {errors or '–'} |"
-        )
+        lines.append(f"| `{methods} {endpoint.path}` | {scope} | {summary}. | {errors or '–'} |")
     return "\n".join(lines)
 
 

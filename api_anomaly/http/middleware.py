@@ -10,12 +10,13 @@ import secrets
 import time
 from collections.abc import Iterator, Sequence
 
-from starlette.requests import ClientDisconnect
+from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api_anomaly.errors import Overloaded
-from api_anomaly.http.endpoints import Endpoint
+from api_anomaly.http.endpoint import Endpoint
 from api_anomaly.http.problems import PROTOCOL_PROBLEMS, json_response, problem_response
+from api_anomaly.http.routes import Routes
 from api_anomaly.http.security_headers import headers_for
 from api_anomaly.http.state import HttpState, http_state
 
@@ -37,7 +38,7 @@ class RequestMiddleware:
         self._always_served = frozenset(
             endpoint.path for endpoint in endpoints if endpoint.always_served
         )
-        self._endpoints = {(endpoint.method, endpoint.path): endpoint for endpoint in endpoints}
+        self._routes = Routes(endpoints)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -64,7 +65,10 @@ class RequestMiddleware:
             await self._app(scope, receive, send_with_headers)
         except Overloaded as error:  # of check_open_requests; the dispatcher answers all others
             state.app.metrics.count("rejected_requests_total", error.code)
-            await problem_response(error)(scope, receive, send_with_headers)
+            request, response = Request(scope), problem_response(error)
+            if found := self._routes.find(scope["method"], scope["path"]):
+                response = found.endpoint.refuse(request, error, response)
+            await response(scope, receive, send_with_headers)
         except ClientDisconnect:
             status = _CLIENT_DISCONNECTED
         except Exception as error:
@@ -83,8 +87,11 @@ class RequestMiddleware:
         seconds = time.perf_counter() - started
         method = scope["method"] if scope["method"] in _METHODS else "other"
         # A request that was refused before the dispatch has no route yet.
-        known = self._endpoints.get((method, scope["path"]))
-        endpoint = getattr(scope.get("route", known), "path", "unmatched")
+        route = scope.get("route")
+        path = str(getattr(route, "path", scope["path"]))
+        found = self._routes.find(scope["method"], path)
+        known = found and found.endpoint
+        endpoint = getattr(route or known, "path", "unmatched")
         metrics, journal = state.app.metrics, state.app.journal
         metrics.count("api_requests_total", method, endpoint, str(status))
         metrics.observe("api_request_duration_seconds", seconds, method, endpoint)

@@ -1,7 +1,7 @@
 """The OpenAPI document.
 
-Handlers read raw bytes, so FastAPI cannot see their bodies; the schemas are added here, from the
-types that decode and describe them.
+Handlers read raw bytes, so FastAPI cannot see their bodies; the operations are written here, from
+the table of endpoints and the types that decode and describe the bodies.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from pydantic import TypeAdapter
 
 from api_anomaly.model.fit import MINIMUM_LOGS
 from api_anomaly.http.auth.scopes import METRICS
-from api_anomaly.http.endpoints import Endpoint
+from api_anomaly.http.endpoint import Endpoint
 from api_anomaly.http.problems import PROBLEMS, PROTOCOL_PROBLEMS, example_of
 from api_anomaly.http.responses import ProblemResponse, ValidationProblemResponse
 
@@ -26,7 +26,7 @@ _DESCRIPTIONS = {
     408: "The body arrived too slowly.",
     409: "A training is running, or the model on disk cannot be trusted or used.",
     413: "Too many bytes, logs or items.",
-    415: "The Content-Encoding is not gzip.",
+    415: "The Content-Encoding is not a known one.",
     422: "The body or a header does not follow the schema, or an anomaly is not remembered.",
     429: "Too many wrong tokens came from this address.",
     431: "The request line and headers are too large.",
@@ -51,16 +51,17 @@ _IDEMPOTENCY_KEY = {
 
 
 def openapi_document(app: FastAPI, endpoints: Sequence[Endpoint]) -> dict[str, Any]:
-    """The document of `app`, whose routes are `endpoints`."""
+    """The document of `app`, which serves `endpoints`."""
     document = get_openapi(
-        title=app.title, version=app.version, description=app.description, routes=app.routes
+        title=app.title, version=app.version, description=app.description, routes=()
     )
     components = document.setdefault("components", {})
     components["securitySchemes"] = {"bearer": {"type": "http", "scheme": "bearer"}}
     schemas = components.setdefault("schemas", {})
     for endpoint in endpoints:
-        operation = document["paths"][endpoint.path][endpoint.method.lower()]
-        operation |= _operation(endpoint, schemas)
+        for method in endpoint.methods:
+            path = document["paths"].setdefault(endpoint.path, {})
+            path[method.lower()] = _operation(endpoint, method, schemas)
     train = next(schema for schema in schemas.values() if schema.get("title") == "TrainBody")
     train["properties"]["logs"]["minItems"] = MINIMUM_LOGS
     return document
@@ -75,9 +76,11 @@ def error_statuses(endpoint: Endpoint) -> dict[int, Any]:
     return dict(sorted((always | examples).items()))
 
 
-def _operation(endpoint: Endpoint, schemas: dict[str, Any]) -> dict[str, Any]:
+def _operation(endpoint: Endpoint, method: str, schemas: dict[str, Any]) -> dict[str, Any]:
     operation: dict[str, Any] = {
-        "operationId": endpoint.id,
+        "operationId": endpoint.id(method),
+        "summary": endpoint.handler.__name__.replace("_", " ").title(),
+        "description": endpoint.description,
         "responses": _responses(endpoint, schemas),
     }
     if endpoint.scope is not None:
@@ -87,9 +90,17 @@ def _operation(endpoint: Endpoint, schemas: dict[str, Any]) -> dict[str, Any]:
     if endpoint.request is not None:
         content = _json(_schema(endpoint.request, schemas, "validation"), endpoint.example)
         operation["requestBody"] = {"required": True, "content": content}
+    parameters = [_path_parameter(name) for name in endpoint.path_parameters]
     if endpoint.idempotent:
-        operation["parameters"] = [_IDEMPOTENCY_KEY]
+        parameters.append(_IDEMPOTENCY_KEY)
+    if parameters:
+        operation["parameters"] = parameters
     return operation
+
+
+def _path_parameter(name: str) -> dict[str, Any]:
+    schema = {"type": "string", "minLength": 1}
+    return {"name": name, "in": "path", "required": True, "schema": schema}
 
 
 def _responses(endpoint: Endpoint, schemas: dict[str, Any]) -> dict[str, Any]:

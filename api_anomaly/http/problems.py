@@ -35,6 +35,9 @@ from api_anomaly.errors import (
 
 #: Seconds after which a client may retry while a training runs.
 TRAINING_RETRY_SECONDS = 5
+#: What clients may choose from, as the `Accept-Encoding` of a 415 names it.
+ACCEPTED_ENCODINGS = "gzip, zstd, deflate, snappy, lz4"
+ENCODING_UNKNOWN_MESSAGE = f"A Content-Encoding is one of {ACCEPTED_ENCODINGS}."
 OVERLOADED_MESSAGE = "Overloaded: the request was not processed. Retry after 1 s."
 
 
@@ -68,7 +71,7 @@ PROBLEMS: dict[type[AnomalyError], Problem] = {
     BodyTooLarge: Problem(413, "At most 67108864 bytes fit into one request."),
     BatchTooLarge: Problem(413, "At most 100000 logs fit into one request."),
     EncodingUnknown: Problem(
-        415, "Only gzip is known as Content-Encoding.", headers=(("accept-encoding", "gzip"),)
+        415, ENCODING_UNKNOWN_MESSAGE, headers=(("accept-encoding", ACCEPTED_ENCODINGS),)
     ),
     EncodingBroken: Problem(400, "The body is not gzip, although its header says so."),
     Invalid: Problem(422, "Input should be a valid integer"),

@@ -19,6 +19,7 @@ from uvicorn.server import ServerState
 
 from api_anomaly.http.endpoints import ENDPOINTS
 from api_anomaly.http.problems import PROTOCOL_PROBLEMS
+from api_anomaly.http.routes import Routes
 from api_anomaly.http.security_headers import SECURITY_HEADERS
 from api_anomaly.http.state import HttpState
 from api_anomaly.settings import Settings
@@ -29,8 +30,9 @@ _CHECK_SECONDS = 1.0
 _HEADER_LINE_BYTES = 4
 #: The endpoint whose requests are refused here when the queue is full.
 _QUEUED_PATH = "/detect"
-#: Values of the metrics' label `endpoint`.
-_PATHS = frozenset(endpoint.path for endpoint in ENDPOINTS)
+_ROUTES = Routes(ENDPOINTS)
+#: Methods of requests that have a body.
+_WITH_BODY = frozenset(("POST", "PUT", "PATCH"))
 
 
 def _response_parts(status: int, phrase: bytes, *headers: bytes) -> tuple[bytes, bytes]:
@@ -173,8 +175,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             raise HeadersTooLarge
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        """Refuse a POST if too many requests are open or too much work is queued."""
-        if cycle.scope["method"] == "POST":
+        """Refuse what has a body if too many requests are open or too much work is queued."""
+        if cycle.scope["method"] in _WITH_BODY:
             if len(self.tasks) >= self._settings.max_open_requests:
                 self._refuse(cycle, "requests")
                 return
@@ -193,11 +195,12 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             headers += b"connection: close\r\n"
         status_line, rest = _OVERLOADED
         self.transport.write(status_line + headers + rest)
-        path = cycle.scope["path"]
-        endpoint = path if path in _PATHS else "unmatched"
+        method = cycle.scope["method"]
+        found = _ROUTES.find(method, cycle.scope["path"])
+        endpoint = found.endpoint.path if found else "unmatched"
         self._metrics.count("requests_shed_total", reason)
         self._metrics.count("rejected_requests_total", "overloaded")
-        self._metrics.count("api_requests_total", "POST", endpoint, "503")
+        self._metrics.count("api_requests_total", method, endpoint, "503")
         if not cycle.keep_alive:
             self.transport.close()
         if self.pipeline:  # later: a thousand pipelined requests would be as many nested calls

@@ -210,6 +210,10 @@ class StatusResponse(TypedDict):
     first_training: FirstTrainingStatus | None
 
 
+class ShipperAnswer(TypedDict):
+    """What a shipper expects: the protocol's own JSON object, described there."""
+
+
 class Fault(TypedDict):
     """One fault of a request; `loc` is where: ["body", "logs", 7, "status_code"]."""
 

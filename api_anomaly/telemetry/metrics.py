@@ -104,7 +104,7 @@ METRICS = (
         "auth_failures_total",
         "counter",
         ("reason",),
-        "Callers refused: missing (no bearer token), wrong, limited (wrong, too often from one"
+        "Callers refused: missing (no token), wrong, limited (wrong, too often from one"
         " address) or scope (a valid token for other things).",
         values=("missing", "wrong", "limited", "scope"),
     ),

@@ -4,6 +4,7 @@ Run by ``scripts/hard fuzz``; `sys.argv[1]` names the function.
 """
 
 import sys
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -14,8 +15,8 @@ import api_anomaly.detector  # noqa: F401
 
 with atheris.instrument_imports(include=["api_anomaly"]):
     from api_anomaly.errors import AnomalyError
-    from api_anomaly.http.auth.tokens import bearer_token
-    from api_anomaly.http.body import decompress
+    from api_anomaly.http.auth.schemes import presented_tokens
+    from api_anomaly.http.encodings import ENCODINGS, decompress
     from api_anomaly.logs.decode import Decoder
     from api_anomaly.http.handlers.batch import idempotency_key
     from api_anomaly.http.auth.token_file import read_token_file
@@ -24,14 +25,17 @@ with atheris.instrument_imports(include=["api_anomaly"]):
     from api_anomaly.storage.snapshot import read_snapshot
 
 MOST_BYTES = 100_000
+NAMES = sorted(ENCODINGS)
 FOLDER = TemporaryDirectory()
 FILE = Path(FOLDER.name) / "input"
 KEYS = SigningKeys(["a signing key of the fuzzer"])
 FAST, PYDANTIC = Decoder(1_000, 1_000), Decoder(1_000, 1_000, fast_path=False)
 
 
-def gzipped(data: bytes) -> None:
-    assert len(decompress(data, MOST_BYTES)) <= MOST_BYTES
+def compressed(data: bytes) -> None:
+    """The first byte chooses the encoding."""
+    encoding = NAMES[data[0] % len(NAMES)] if data else b"gzip"
+    assert len(decompress(data[1:], encoding, MOST_BYTES)) <= MOST_BYTES
 
 
 def outcome(decoder: Decoder, data: bytes) -> object:
@@ -66,8 +70,10 @@ def log(data: bytes) -> None:
 
 def headers(data: bytes) -> None:
     first, _, second = data.partition(b"\n")
-    for read, name in ((bearer_token, b"authorization"), (idempotency_key, b"idempotency-key")):
+    for read, name in ((presented_tokens, b"authorization"), (idempotency_key, b"idempotency-key")):
         read([(name, first), (name, second)])
+    with suppress(AnomalyError):
+        presented_tokens([(b"authorization", data)], shippers=True)
 
 
 def manifest(data: bytes) -> None:
@@ -85,7 +91,8 @@ def tokens(data: bytes) -> None:
 
 
 READERS = {
-    reader.__name__: reader for reader in (gzipped, json, log, headers, manifest, snapshot, tokens)
+    reader.__name__: reader
+    for reader in (compressed, json, log, headers, manifest, snapshot, tokens)
 }
 
 

@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 from api_anomaly.errors import AnomalyError
 from api_anomaly.http import responses
 from api_anomaly.http.app import create_app
-from api_anomaly.http.auth.scopes import METRICS, SCOPES, allows
+from api_anomaly.http.auth.scopes import ADMIN, FEEDBACK, INGEST, METRICS, SCOPES, TRAIN, allows
 from api_anomaly.http.auth.token_file import main
 from api_anomaly.http.endpoints import (
     ENDPOINTS,
@@ -28,7 +28,9 @@ from tests.support.paths import ROOT
 #: Codes of errors that only journal and metrics report.
 NO_RESPONSE = ("snapshot_rejected", "token_file_invalid")
 
-each_endpoint = pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda endpoint: endpoint.path)
+each_endpoint = pytest.mark.parametrize(
+    "endpoint", ENDPOINTS, ids=lambda endpoint: f"{endpoint.method} {endpoint.path}"
+)
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +62,17 @@ def test_every_scope_is_needed_by_an_endpoint() -> None:
     assert {e.scope for e in ENDPOINTS} - {None, METRICS} == set(SCOPES)
 
 
+def test_every_operation_has_an_id_of_its_own() -> None:
+    ids = [endpoint.id(method) for endpoint in ENDPOINTS for method in endpoint.methods]
+    assert len(ids) == len(set(ids))
+
+
+def test_giving_feedback_is_part_of_training_and_of_nothing_else() -> None:
+    holders = {scope for scope in SCOPES if allows(frozenset((scope,)), FEEDBACK)}
+    assert holders == {FEEDBACK, TRAIN, ADMIN}
+    assert {scope for scope in SCOPES if allows(frozenset((scope,)), INGEST)} == {INGEST, ADMIN}
+
+
 @pytest.mark.parametrize("scope", SCOPES)
 def test_a_token_allows_what_its_scopes_say_and_nothing_else(
     serve, tmp_path: Path, capsys: pytest.CaptureFixture[str], scope: str
@@ -74,7 +87,7 @@ def test_a_token_allows_what_its_scopes_say_and_nothing_else(
             response = client.request(endpoint.method, endpoint.path, headers=headers)
             allowed = allows(frozenset((scope,)), endpoint.scope)
             assert (response.status_code != 403) == allowed, endpoint.path
-            assert allowed or response.json()["code"] == "forbidden"
+            assert allowed or endpoint.method == "HEAD" or response.json()["code"] == "forbidden"
 
 
 def test_every_named_error_has_a_status_and_an_example() -> None:
@@ -101,12 +114,17 @@ def test_every_named_error_is_listed_by_an_endpoint() -> None:
 
 @each_endpoint
 def test_the_document_describes_the_endpoint(document: dict[str, Any], endpoint: Endpoint) -> None:
-    operation = document["paths"][endpoint.path][endpoint.method.lower()]
+    for method in endpoint.methods:
+        check_operation(document["paths"][endpoint.path][method.lower()], endpoint, method)
+
+
+def check_operation(operation: dict[str, Any], endpoint: Endpoint, method: str) -> None:
     assert operation["description"] == endpoint.description
-    assert operation["operationId"] == endpoint.id
+    assert operation["operationId"] == endpoint.id(method)
     assert set(operation["responses"]) == {"200", *map(str, error_statuses(endpoint))}
     assert ("requestBody" in operation) == (endpoint.request is not None)
-    assert ("parameters" in operation) == endpoint.idempotent
+    names = [parameter["name"] for parameter in operation.get("parameters", ())]
+    assert names == [*endpoint.path_parameters] + ["Idempotency-Key"] * endpoint.idempotent
     security = {None: None, METRICS: [{}, {"bearer": []}]}
     assert operation.get("security") == security.get(endpoint.scope, [{"bearer": []}])
 

@@ -6,19 +6,14 @@ from starlette.types import Scope
 
 from api_anomaly.errors import Forbidden, TooManyAttempts, Unauthorized
 from api_anomaly.http.auth.rate_limit import LoginRateLimiter
-from api_anomaly.http.auth.scopes import METRICS, allows
-from api_anomaly.http.auth.tokens import (
-    MIN_STRONG_CHARACTERS,
-    Caller,
-    Tokens,
-    bearer_token,
-    unauthorized,
-)
+from api_anomaly.http.auth.schemes import presented_tokens, unauthorized
+from api_anomaly.http.auth.scopes import INGEST, METRICS, allows
+from api_anomaly.http.auth.tokens import MIN_STRONG_CHARACTERS, Caller, Tokens
 from api_anomaly.telemetry.metrics import Metrics
 
 
 class Authenticator:
-    """Compares bearer tokens with the accepted ones and counts failures."""
+    """Compares tokens with the accepted ones and counts failures."""
 
     def __init__(
         self, tokens: Tokens, rate_limiter: LoginRateLimiter, metrics_public: bool, metrics: Metrics
@@ -36,15 +31,15 @@ class Authenticator:
         """
         if needed == METRICS and self._metrics_public:
             return
-        caller = self._authenticate(scope)
+        caller = self._authenticate(scope, shippers=needed == INGEST)
         scope["state"]["caller"] = caller
         if not allows(caller.scopes, needed):
             self._metrics.count("auth_failures_total", "scope")
             raise Forbidden(f"This token is not for that: it lacks the scope {needed!r}.")
 
-    def _authenticate(self, scope: Scope) -> Caller:
+    def _authenticate(self, scope: Scope, shippers: bool) -> Caller:
         try:
-            token = bearer_token(scope["headers"])
+            candidates = presented_tokens(scope["headers"], shippers)
         except Unauthorized:
             # Without a token there was no attempt, so the address is not charged with one.
             self._metrics.count("auth_failures_total", "missing")
@@ -54,10 +49,11 @@ class Authenticator:
         # A short token could be found by trying, so it is no longer compared. A long one is: no
         # number of attempts finds it, and one outdated client must not lock out all others
         # behind the same address.
-        guessable = len(token) < MIN_STRONG_CHARACTERS
-        caller = None if exhausted and guessable else self._tokens.caller(token)
-        if caller is not None:
-            return caller
+        for token in candidates:
+            guessable = len(token) < MIN_STRONG_CHARACTERS
+            caller = None if exhausted and guessable else self._tokens.caller(token)
+            if caller is not None:
+                return caller
         self._rate_limiter.failed(address, now)
         self._metrics.count("auth_failures_total", "limited" if exhausted else "wrong")
         if exhausted:

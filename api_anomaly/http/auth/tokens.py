@@ -1,4 +1,4 @@
-"""Bearer tokens: several are accepted at once, each with an id and scopes.
+"""Tokens: several are accepted at once, each with an id and scopes.
 
 Tokens are looked up by their SHA-256 digest. The time of a lookup depends on the digest only, so it
 reveals nothing about an accepted token.
@@ -8,7 +8,6 @@ from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from typing import NamedTuple
 
-from api_anomaly.errors import Unauthorized
 from api_anomaly.http.auth.scopes import ADMIN, METRICS
 
 #: Tokens of at least this length cannot be found by trying.
@@ -48,23 +47,6 @@ class Tokens:
     def caller(self, token: bytes) -> Caller | None:
         """The holder of `token`, or None if it is not accepted."""
         return self._callers.get(token_digest(token))
-
-
-def bearer_token(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
-    """The token of the Authorization header. Raises Unauthorized unless there is exactly one.
-
-    Header names are lower-case, as in ASGI.
-    """
-    values = [value for name, value in headers if name == b"authorization"]
-    scheme, _, token = values[0].strip().partition(b" ") if len(values) == 1 else (b"", b"", b"")
-    if scheme.lower() != b"bearer" or not token.strip():
-        raise unauthorized()
-    return token.strip()
-
-
-def unauthorized() -> Unauthorized:
-    """The error for a caller without a valid token."""
-    return Unauthorized("A valid bearer token is needed: Authorization: Bearer <token>.")
 
 
 def token_digest(token: bytes) -> bytes:
