@@ -70,7 +70,7 @@ class TextReader:
                 return
             except ParseError as error:
                 reason = reason or str(error)
-        if text[:1] in ("{", "["):
+        if text.startswith(("{", "[{", '["')):
             reason = "no valid JSON, and no line of a known format"
         sink.reject(line.position, reason if reads_any else "no known format reads this line")
 

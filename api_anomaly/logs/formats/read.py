@@ -8,6 +8,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
+import msgspec
+
 from api_anomaly.logs.formats import access_log
 from api_anomaly.logs.formats.auto import MAX_LINE, TextLine, TextReader
 from api_anomaly.logs.formats.contract import parse_contract
@@ -199,6 +201,10 @@ class StreamReader:
     ) -> None:
         formats = self._formats.json
         row = row or (formats[0] if len(formats) == 1 else None)
+        if row is None and self._options.log_format:
+            line = Event(position, msgspec.json.encode(record).decode(), time)
+            if self._reads_as_it_is(line, batch):
+                return
         if row is None:
             batch.reject(position, "a JSON object without a request of a known format")
             return

@@ -4,12 +4,19 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from api_anomaly.logs.formats import access_log, aws_alb, json_lines
+from api_anomaly.logs.formats import envoy, haproxy, krakend, w3c
 from api_anomaly.logs.formats.format import FormatUnknown, JsonFormat, TextFormat, Value
 
 #: Formats of text lines. Where two read the same lines alike, the first one is taken: the one that
 #: reads more of a line comes first.
 TEXT_FORMATS: tuple[TextFormat, ...] = (
     aws_alb.ALB,
+    envoy.ENVOY,
+    envoy.ISTIO,
+    haproxy.HAPROXY,
+    krakend.KRAKEND,
+    w3c.W3C,
+    access_log.TRAEFIK,
     access_log.COMMON,
     access_log.COMBINED,
 )

@@ -124,6 +124,9 @@ def _values(text: str, formats: tuple[JsonFormat, ...]) -> Iterator[str | dict[s
     except (ValueError, RecursionError):
         pass
     position, waste = 0, _WASTE * (len(text) + 1_000)
+    if text.strip() in ("[", "{"):
+        yield text
+        return
     while (position := _end_of_separators(text, position)) < len(text):
         try:
             value, end = _DECODER.raw_decode(text, position)
