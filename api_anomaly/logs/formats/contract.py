@@ -1,6 +1,6 @@
 """JSON lines with the ten fields of the HTTP contract and no others, decoded at once.
 
-The general way through `json_lines` reads the same logs and more; this one takes a quarter of the
+The general way through `json_records` reads the same logs and more; this one takes a quarter of the
 time. What it does not take is left to the general way.
 """
 

@@ -3,9 +3,18 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from api_anomaly.logs.formats import access_log, aws_alb, json_lines
+from api_anomaly.logs.formats import access_log, aws_alb
 from api_anomaly.logs.formats import envoy, haproxy, krakend, w3c
 from api_anomaly.logs.formats.format import FormatUnknown, JsonFormat, TextFormat, Value
+from api_anomaly.logs.formats.json_records import (
+    aws,
+    azure,
+    edge,
+    gateways,
+    general,
+    telemetry,
+    web,
+)
 
 #: Formats of text lines. Where two read the same lines alike, the first one is taken: the one that
 #: reads more of a line comes first.
@@ -21,9 +30,34 @@ TEXT_FORMATS: tuple[TextFormat, ...] = (
     access_log.COMBINED,
 )
 #: Formats of JSON objects. The first that recognizes an object reads it; the generic one is last.
-JSON_FORMATS: tuple[JsonFormat, ...] = (json_lines.JSON_LINES,)
+JSON_FORMATS: tuple[JsonFormat, ...] = (
+    general.CONTRACT,
+    web.NGINX,
+    web.CADDY,
+    web.TRAEFIK,
+    gateways.TYK,
+    web.ENVOY,
+    gateways.KONG,
+    gateways.APISIX,
+    aws.API_GATEWAY,
+    aws.WAF,
+    aws.CLOUDFRONT,
+    aws.CLOUDTRAIL,
+    edge.GOOGLE,
+    edge.CLOUDFLARE,
+    edge.FASTLY,
+    azure.APP_GATEWAY,
+    azure.FRONT_DOOR,
+    azure.API_MANAGEMENT,
+    azure.APP_SERVICE,
+    telemetry.K8S_AUDIT,
+    telemetry.OTLP,
+    telemetry.ECS,
+    web.FLUENT,
+    general.GENERIC,
+)
 #: The name that takes any JSON format, as `auto` takes any format.
-ANY_JSON = json_lines.JSON_LINES.name
+ANY_JSON = general.CONTRACT.name
 
 _ROWS: list[TextFormat | JsonFormat] = [*JSON_FORMATS, *TEXT_FORMATS]
 FORMATS = {row.name: row for row in _ROWS}
@@ -40,7 +74,7 @@ def candidates(name: str, named: Mapping[str, TextFormat]) -> Candidates:
     """The formats of `?format=NAME`; `named` are the operator's own. Raises FormatUnknown."""
     if name == "auto":
         return Candidates((*named.values(), *TEXT_FORMATS), JSON_FORMATS)
-    if name == ANY_JSON:
+    if name in (ANY_JSON, "json"):
         return Candidates((), JSON_FORMATS)
     row = named.get(name) or FORMATS.get(name)
     if row is None:
