@@ -157,6 +157,24 @@ class AnomalyUnknown(Invalid):
         super().__init__(listed, max(0, len(positions) - MAX_LISTED_FAULTS))
 
 
+class NothingReadable(AnomalyError):
+    """No line of a body could be read as a log."""
+
+    code = "nothing_readable"
+
+
+class FormatUnknown(AnomalyError):
+    """There is no log format of this name, or a directive cannot be read."""
+
+    code = "format_unknown"
+
+
+class FormatAmbiguous(AnomalyError):
+    """Two log formats fit, and differ in what the logs say."""
+
+    code = "format_ambiguous"
+
+
 class TokenFileInvalid(AnomalyError):
     """The token file cannot be read or has an invalid line."""
 

@@ -284,7 +284,7 @@ class Settings(BaseSettings):
         shown="`history` beside the model",
     )
     history_days: float = _ingest(
-        30.0, "Days for which logs are kept, by their own time.", gt=0, lt=36_501
+        30.0, "Days before the latest log for which logs are kept.", gt=0, lt=36_501
     )
     history_max_gb: float = _ingest(
         0.0, "Gigabytes of Parquet files; the oldest hours go first. 0: no limit.", ge=0, le=10**6

@@ -10,20 +10,24 @@ from typing import Any, Final
 
 from api_anomaly.errors import (
     AnomalyUnknown,
+    FormatAmbiguous,
+    FormatUnknown,
     ModelIncompatible,
     ModelNotFound,
     ModelNotTrained,
     ModelNotTrusted,
+    NothingReadable,
     StorageFailed,
     TooFewLogs,
     TrainingInProgress,
 )
 from api_anomaly.feedback.decode import FeedbackBody
 from api_anomaly.http import responses
-from api_anomaly.http.auth.scopes import ADMIN, DETECT, FEEDBACK, METRICS, READ, TRAIN
+from api_anomaly.http.auth.scopes import ADMIN, DETECT, FEEDBACK, INGEST, METRICS, READ, TRAIN
 from api_anomaly.http.endpoint import Endpoint
 from api_anomaly.http.handlers.detect import detect
 from api_anomaly.http.handlers.feedback import feedback
+from api_anomaly.http.handlers.ingest import ingest, list_formats, refuse_ingest
 from api_anomaly.http.handlers.health import health
 from api_anomaly.http.handlers.metrics import metrics
 from api_anomaly.http.handlers.models import load_model
@@ -31,6 +35,7 @@ from api_anomaly.http.handlers.status import status
 from api_anomaly.http.handlers.train import train
 from api_anomaly.http.problems import PROBLEMS, PROTOCOL_PROBLEMS, example_of
 from api_anomaly.http.shipper_endpoints import SHIPPER_ENDPOINTS
+from api_anomaly.logs.formats.access_log import COMBINED
 from api_anomaly.logs.schema import DetectBody, HistoryTrainBody, Log, TrainBody
 
 _LOG: Final[dict[str, Any]] = {
@@ -92,6 +97,21 @@ ENDPOINTS: Final = (
         audited=True,
         idempotent=True,
     ),
+    Endpoint(
+        "POST",
+        "/ingest",
+        ingest,
+        INGEST,
+        responses.IngestResponse,
+        bytes,
+        errors=(NothingReadable, FormatUnknown, FormatAmbiguous, StorageFailed),
+        example=COMBINED.example,
+        idempotent=True,
+        next=("status", "formats"),
+        also=("PUT",),
+        refuse=refuse_ingest,
+    ),
+    Endpoint("GET", "/formats", list_formats, READ, responses.FormatsResponse),
     Endpoint("GET", "/status", status, READ, responses.StatusResponse),
     Endpoint(
         "POST",

@@ -18,6 +18,8 @@ from api_anomaly.errors import (
     EncodingBroken,
     EncodingUnknown,
     Forbidden,
+    FormatAmbiguous,
+    FormatUnknown,
     IdempotencyKeyInvalid,
     IdempotencyKeyReused,
     Invalid,
@@ -25,6 +27,7 @@ from api_anomaly.errors import (
     ModelNotFound,
     ModelNotTrained,
     ModelNotTrusted,
+    NothingReadable,
     Overloaded,
     StorageFailed,
     TooFewLogs,
@@ -80,6 +83,15 @@ PROBLEMS: dict[type[AnomalyError], Problem] = {
     ),
     IdempotencyKeyInvalid: Problem(422, "A key has 1 to 255 characters.", location=_KEY),
     AnomalyUnknown: Problem(422, "No such anomaly is remembered. Send its log instead."),
+    NothingReadable: Problem(
+        422, "None of 3 lines could be read. Line 1: not a known format.", location=("body",)
+    ),
+    FormatUnknown: Problem(
+        422, "There is no format 'x'. GET /formats lists them.", location=("query", "format")
+    ),
+    FormatAmbiguous: Problem(
+        422, "Two formats fit: caddy and kong. Name one.", location=("query", "format")
+    ),
     TooFewLogs: Problem(422, "Training needs at least 10 logs.", location=("body", "logs")),
     ModelNotTrained: Problem(400, "Model not trained. Call POST /train first."),
     TrainingInProgress: Problem(

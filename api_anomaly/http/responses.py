@@ -101,6 +101,48 @@ class TrainResponse(TypedDict):
     duration_seconds: float
 
 
+class IngestError(TypedDict):
+    """A line or event that could not be read as a log, by its number from 1."""
+
+    line: int
+    reason: str
+
+
+class IngestResponse(TypedDict):
+    """POST /ingest. `accepted` logs are on disk, `scored` ones were scored (0 without a model);
+    `skipped` lines are no logs by design, like headers. `late` logs were over an hour old.
+    `no_status` logs were cut off before a status was sent. `errors` are the first 20. `anomalies`
+    comes with `?anomalies=true`; each has its `line`."""
+
+    accepted: int
+    rejected: int
+    skipped: int
+    scored: int
+    late: int
+    no_status: int
+    errors: list[IngestError]
+    anomaly_count: int
+    incident_ids: list[str]
+    format: str
+    model_version: str | None
+    warnings: list[str]
+    anomalies: NotRequired[list[dict[str, Any]]]
+
+
+class FormatRow(TypedDict):
+    """A log format: its name, what it reads, an example."""
+
+    name: str
+    title: str
+    example: str
+
+
+class FormatsResponse(TypedDict):
+    """GET /formats."""
+
+    formats: list[FormatRow]
+
+
 class LoadResponse(TypedDict):
     """POST /load-model."""
 

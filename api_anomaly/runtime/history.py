@@ -150,7 +150,7 @@ class HistoryService:
         """The latest logs of the last `days`, at most `max_logs`, in time order. Raises
         StorageFailed."""
         await self.compact()
-        since = max(self.span.last, time.time()) - days * 86_400 if days else 0.0
+        since = self._latest() - days * 86_400 if days else 0.0
         with tempfile.TemporaryDirectory(prefix="history-") as folder:
             options = {"target": folder, "since": since, "max_logs": max_logs}
             await self._worker("export", **options)
@@ -218,9 +218,14 @@ class HistoryService:
             await self.compact()
         hour = int(time.time() // 3600)
         if hour != self._expired_hour:
-            oldest = time.time() - self._days * 86_400
+            oldest = self._latest() - self._days * 86_400
             await self._worker("expire", oldest=oldest, max_bytes=self._max_bytes or 1e18)
             self._expired_hour = hour
+
+    def _latest(self) -> float:
+        """The time from which days are counted back: that of the latest log, so that an old file
+        can be taken in, but never the future."""
+        return min(self.span.last, time.time()) if self.span.logs else time.time()
 
     def stop(self) -> None:
         """End `run` after the journal was moved to Parquet files."""

@@ -1,19 +1,22 @@
 """The running service without HTTP: its use cases, constructed at the start, closed at the end."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from api_anomaly import __version__
 from api_anomaly.errors import AnomalyError, ModelNotFound, StorageFailed
 from api_anomaly.logs.decode import Decoder
+from api_anomaly.logs.formats.format import TextFormat
 from api_anomaly.rules import RuleSet
 from api_anomaly.runtime.detection import DetectionService
 from api_anomaly.runtime.detect_response import encode_kept
 from api_anomaly.runtime.first_training import FirstTraining
 from api_anomaly.runtime.history import HistoryService
-from api_anomaly.runtime.recovery import Recovery
+from api_anomaly.runtime.format_file import load_formats
+from api_anomaly.runtime.ingestion import IngestionService, encode_response
+from api_anomaly.runtime.recovery import Encode, Recovery
 from api_anomaly.runtime.feedback import FeedbackService, RecentAnomalies
 from api_anomaly.runtime.free_memory import release_memory
 from api_anomaly.runtime.idempotency import IdempotencyStore
@@ -31,7 +34,7 @@ from api_anomaly.telemetry.journal import Journal
 from api_anomaly.telemetry.metrics import Metrics
 
 #: By the kind of the journal's entries.
-_ENCODERS = {"detect": encode_kept}
+_ENCODERS: dict[str, Encode] = {"detect": encode_kept, "ingest": encode_response}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,8 @@ class AppState:
     feedback: FeedbackService
     snapshots: SnapshotService
     history: HistoryService
+    ingestion: IngestionService
+    named_formats: Mapping[str, TextFormat]
     first_training: FirstTraining
     recovery: Recovery
     idempotency: IdempotencyStore
@@ -126,6 +131,10 @@ def _create(settings: Settings, metrics: Metrics, journal: Journal) -> AppState:
         feedback=feedback,
         snapshots=snapshots,
         history=history,
+        ingestion=IngestionService(
+            registry, detection, feedback, history, idempotency, settings.max_batch_logs, metrics
+        ),
+        named_formats=load_formats(settings.log_formats_file),
         first_training=FirstTraining(
             settings.first_training_logs,
             settings.first_training_hours,
