@@ -69,7 +69,9 @@ def test_all_logs_come_back_by_hour_and_in_time_order(tmp_path: Path, entry: Ent
     times = entry.columns.time
     found = worker.count(store)
     assert found == {"logs": 500, "first": found["first"], "last": found["last"]}
-    assert np.allclose([found["first"], found["last"]], [times.min(), times.max()], rtol=0, atol=1e-6)
+    assert np.allclose(
+        [found["first"], found["last"]], [times.min(), times.max()], rtol=0, atol=1e-6
+    )
     hours = {tables.hour_of(info.path) for info in store.paths()}
     assert hours == {pd.Timestamp(t, unit="s").strftime("%Y-%m-%d/%H") for t in times}
 
