@@ -39,7 +39,8 @@ def expected_logs(name):
 def test_each_format_is_detected_and_read(tmp_path, name):
     source = write_source(tmp_path, CONTENTS[name])
     assert detect_input_format(source) == name
-    assert Reader(source, name, None).count_records() == 3
+    lines = len(EXAMPLES.get(name, "").splitlines()) or 1  # a W3C log has its header before it
+    assert Reader(source, name, None).count_records() == 3 * lines
     assert read_logs(source, name) == expected_logs(name)
 
 

@@ -9,9 +9,11 @@ microseconds and %T seconds, and the line does not say which.
 """
 
 import re
+from collections.abc import Sequence
 
 from api_anomaly.logs.formats import normalize
 from api_anomaly.logs.formats.format import Parse, ParseError, RawLog, TextFormat, stateless
+from api_anomaly.logs.formats.normalize import RawColumns
 from api_anomaly.logs.formats.quoting import QUOTED, unescape
 
 # The last quote may be missing: servers cut long lines.
@@ -28,25 +30,38 @@ _PLAIN = re.compile(
     r' "[^"\\]*" "([^"\\]*)"',
     re.ASCII,
 )
-_PORT = re.compile(r"[^:\s]*:\d{1,5}", re.ASCII)
+#: Takes a combined line without anything unusual, which needs no unwrapping and no guessing.
+match_plain = _PLAIN.fullmatch
 _MILLISECONDS = re.compile(r" (\d{1,9})ms$", re.ASCII)
 _SECONDS = re.compile(r'(?:^|[ "])(?:(?:rt|request_time)=)?"?(\d{1,6}\.\d{1,6})"?(?= |$)', re.ASCII)
 _QUOTED_REST = re.compile(QUOTED)
 _TRAEFIK_REST = re.compile(r' \d+ "[^"]*" "[^"]*" (\d{1,9})ms$', re.ASCII)
 
 
-def parse_plain(line: str) -> RawLog | None:
-    """A combined line without anything unusual; None for every other line."""
-    match = _PLAIN.fullmatch(line)
-    if match is None:
-        return None
-    client, user, time, method, target, status, sent, agent = match.groups()
-    return RawLog(time, method, target, status, client, user, agent, None, None, sent)
+def plain_columns(matches: Sequence[re.Match[str]]) -> RawColumns:
+    """The columns of lines that `match_plain` takes; at least one."""
+    rows = [match.groups() for match in matches]
+    client, user, time, method, target, status, sent, agent = zip(*rows, strict=True)
+    none = (None,) * len(rows)
+    return RawColumns(
+        time,
+        method,
+        target,
+        status,
+        client,
+        user,
+        agent,
+        none,
+        none,
+        sent,
+        none,
+        (499,) * len(rows),
+    )
 
 
 def parse(line: str) -> RawLog:
     """One line of an access log, with or without user agent."""
-    return parse_plain(line) or _parse(_match(line))
+    return _parse(_match(line))
 
 
 def parse_common(line: str) -> RawLog:

@@ -8,10 +8,10 @@ comprehension; the functions of values that repeat in a log are cached.
 import ipaddress
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, tzinfo
 from functools import lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar, cast
 
 from api_anomaly.logs.formats.format import (
     LineError,
@@ -32,6 +32,11 @@ METHOD_LENGTH = 32
 _MISSING = frozenset({"", "-", "--"})
 #: What servers write where no status was sent to the client.
 _NO_STATUS: frozenset[Value] = frozenset({"0", "000", "-1", "-", 0, -1})
+_CODES = {str(code): code for code in range(100, 600)}
+_SECONDS = {f":{second:02}": min(second, 59) for second in range(61)}
+_TEXT_TYPES = frozenset({str, type(None)})
+_LIST = ","  # stands for a list of addresses
+Result = TypeVar("Result")
 #: Longer texts are no address, method or host name, and are kept out of the caches.
 _CACHED_LENGTH = 256
 _MONTHS = {
@@ -54,84 +59,132 @@ _UNITS = ((1e11, 1.0), (1e14, 1e3), (1e17, 1e6), (math.inf, 1e9))
 _FIRST_TIME, _LAST_TIME = -62_135_596_800.0, 253_402_300_799.0
 
 
+class RawColumns(NamedTuple):
+    """n raw logs as columns, in the order of the fields of RawLog."""
+
+    timestamp: Sequence[Value]
+    method: Sequence[Value]
+    endpoint: Sequence[Value]
+    status: Sequence[Value]
+    client: Sequence[Value]
+    user: Sequence[Value]
+    agent: Sequence[Value]
+    seconds: Sequence[float | None]
+    request_size: Sequence[Value]
+    response_size: Sequence[Value]
+    forwarded: Sequence[Value]
+    no_status: Sequence[int]
+
+
 class Normalized(NamedTuple):
-    """n logs, the lines that are none, and how many logs had no status."""
+    """n logs, the lines that are none, how many logs had no status, and whether a list of addresses
+    stood where a client's address should."""
 
     records: Records
     errors: list[LineError]
-    no_status: int
+    no_status: int = 0
+    has_list: bool = False
 
 
 def normalize(raws: Sequence[RawLog], positions: Sequence[int], options: ReadOptions) -> Normalized:
     """The logs of `raws`; an invalid one becomes a LineError and costs no other."""
     if not raws:
-        return Normalized(Records(*([] for _ in Records._fields)), [], 0)
+        return Normalized(_no_records(), [])
     try:
-        records, no_status = _columns(raws, positions, options)
+        return normalize_columns(RawColumns(*zip(*raws, strict=True)), positions, options)
     except ParseError as error:
         if len(raws) == 1:
-            return Normalized(
-                Records(*([] for _ in Records._fields)), [LineError(positions[0], str(error))], 0
-            )
-        middle = len(raws) // 2
-        return _both(
-            normalize(raws[:middle], positions[:middle], options),
-            normalize(raws[middle:], positions[middle:], options),
-        )
-    return Normalized(records, [], no_status)
+            return Normalized(_no_records(), [LineError(positions[0], str(error))])
+    middle = len(raws) // 2
+    return _both(
+        normalize(raws[:middle], positions[:middle], options),
+        normalize(raws[middle:], positions[middle:], options),
+    )
+
+
+def normalize_columns(
+    raw: RawColumns, positions: Sequence[int], options: ReadOptions
+) -> Normalized:
+    """The logs of columns. Raises ParseError when one of them is invalid."""
+    peers = _each(address_or_list, raw.client)
+    has_list = _LIST in peers
+    if has_list or options.trusted_proxies:
+        hops = zip(raw.client, raw.forwarded, strict=True)
+        peers = [client(peer, forwarded, options.trusted_proxies) for peer, forwarded in hops]
+    users = _each(_user_text, raw.user)
+    if None in peers and None in users:
+        users = list(map(_user, users, peers, raw.client))
+        if (None, None) in zip(users, peers, strict=True):
+            raise ParseError("neither a user nor an address")
+    records = Records(
+        time=timestamps(raw.timestamp, options.zone),
+        user_id=users,
+        endpoint=[_target(value) for value in raw.endpoint],
+        method=_each(_method, raw.method),
+        status_code=list(map(status, raw.status, raw.no_status)),
+        response_time=[value if value is None else number(value) for value in raw.seconds],
+        ip_address=peers,
+        user_agent=_each(_agent_text, raw.agent),
+        request_size=[value if value is None else size(value) for value in raw.request_size],
+        response_size=[size(value) for value in raw.response_size],
+        position=list(positions),
+    )
+    no_status = sum(value in _NO_STATUS for value in raw.status)
+    return Normalized(records, [], no_status, has_list)
+
+
+def _no_records() -> Records:
+    return Records(*([] for _ in Records._fields))
 
 
 def _both(first: Normalized, second: Normalized) -> Normalized:
     for column, more in zip(first.records, second.records, strict=True):
         column.extend(more)  # type: ignore[attr-defined]
     first.errors.extend(second.errors)
-    return Normalized(first.records, first.errors, first.no_status + second.no_status)
-
-
-def _columns(
-    raws: Sequence[RawLog], positions: Sequence[int], options: ReadOptions
-) -> tuple[Records, int]:
-    columns = list(zip(*raws, strict=True))
-    peers, no_status = columns[4], columns[11]
-    addresses = _addresses(peers, columns[10], options.trusted_proxies)
-    users = [text(value, USER_LENGTH) for value in columns[5]]
-    if None in addresses and None in users:
-        users = list(map(_user, users, addresses, peers))
-    if None in addresses and (None, None) in zip(users, addresses, strict=True):
-        raise ParseError("neither a user nor an address")
-    requests = [_request(method, target) for method, target in zip(columns[1], columns[2])]
-    records = Records(
-        time=[timestamp(value, options.zone) for value in columns[0]],
-        user_id=users,
-        endpoint=[target for _, target in requests],
-        method=[name for name, _ in requests],
-        status_code=list(map(status, columns[3], no_status)),
-        response_time=[value if value is None else number(value) for value in columns[7]],
-        ip_address=addresses,
-        user_agent=[text(value, AGENT_LENGTH) for value in columns[6]],
-        request_size=[size(value) for value in columns[8]],
-        response_size=[size(value) for value in columns[9]],
-        position=list(positions),
+    return Normalized(
+        first.records,
+        first.errors,
+        first.no_status + second.no_status,
+        first.has_list or second.has_list,
     )
-    return records, sum(value in _NO_STATUS for value in columns[3])
+
+
+def _each(function: Callable[[Value], Result], values: Sequence[Value]) -> list[Result]:
+    """The results of `function`, called once for each distinct text."""
+    if not _TEXT_TYPES.issuperset(map(type, values)):
+        return [function(value) for value in values]
+    results = {value: function(value) for value in set(cast(Sequence[str], values))}
+    return list(map(results.__getitem__, cast(Sequence[str], values)))
 
 
 def _user(user: str | None, address: str | None, peer: Value) -> str | None:
     return host_name(peer) if user is None and address is None else user
 
 
-def _request(method: Value, target: Value) -> tuple[str, str]:
-    name = _method(method[:_CACHED_LENGTH]) if isinstance(method, str) else None
-    path = endpoint(target) if isinstance(target, str) else None
-    if name is None or path is None:
-        raise ParseError("no method" if name is None else "no path")
-    return name, path
+def _user_text(value: Value) -> str | None:
+    return text(value, USER_LENGTH)
 
 
-@lru_cache(maxsize=1_024)
-def _method(value: str) -> str | None:
-    name = "".join(value.split())[:METHOD_LENGTH]
-    return _unicode(name).upper() or None
+def _agent_text(value: Value) -> str | None:
+    return text(value, AGENT_LENGTH)
+
+
+def _method(value: Value) -> str:
+    name = "".join(value.split())[:METHOD_LENGTH] if isinstance(value, str) else ""
+    if not name:
+        raise ParseError("no method")
+    return _unicode(name).upper()
+
+
+def _target(value: Value) -> str:
+    if not isinstance(value, str):
+        raise ParseError("no path")
+    if value[:1] == "/" and value.isascii() and value[-1] > " " and len(value) <= ENDPOINT_LENGTH:
+        return value
+    path = endpoint(value)
+    if path is None:
+        raise ParseError("no path")
+    return path
 
 
 # --- Texts and numbers
@@ -169,12 +222,19 @@ def number(value: Value) -> float | None:
 
 def size(value: Value) -> int | None:
     """Bytes below 2**62, or None."""
+    if type(value) is str and value.isdecimal() and len(value) < 19:
+        return int(value)
     result = number(value)
     return int(result) if result is not None and result < 2**62 else None
 
 
 def status(value: Value, no_status: int = 499) -> int:
     """An HTTP status code, 100 to 599; `no_status` where none was sent. Raises ParseError."""
+    code = _CODES.get(value) if type(value) is str else None
+    return code or _unusual_status(value, no_status)
+
+
+def _unusual_status(value: Value, no_status: int) -> int:
     if isinstance(value, (str, int, float)) and not isinstance(value, bool):
         try:
             code = int(value)
@@ -244,15 +304,11 @@ def address_list(value: Value) -> list[str]:
     return [entry for part in texts for entry in map(str.strip, part.split(",")) if entry]
 
 
-def _addresses(
-    peers: Sequence[Value], forwarded: Sequence[Value], trusted: tuple[Network, ...]
-) -> list[str | None]:
-    if trusted:
-        return [client(peer, hops, trusted) for peer, hops in zip(peers, forwarded)]
-    return [
-        address(peer) if type(peer) is str and "," not in peer else client(peer, None, ())
-        for peer in peers
-    ]
+def address_or_list(value: Value) -> str | None:
+    """The address, or the mark of a list of several."""
+    if isinstance(value, list) or isinstance(value, str) and "," in value:
+        return _LIST
+    return address(value)
 
 
 def _is_trusted(hop: str, trusted: tuple[Network, ...]) -> bool:
@@ -261,6 +317,21 @@ def _is_trusted(hop: str, trusted: tuple[Network, ...]) -> bool:
 
 
 # --- Time
+
+
+def timestamps(values: Sequence[Value], zone: tzinfo = UTC) -> list[float]:
+    """As `timestamp`, of a column: fast where all are of the common log format, or ISO 8601."""
+    if _TEXT_TYPES.issuperset(map(type, values)) and None not in values:
+        texts = cast(Sequence[str], values)
+        try:
+            if all(len(value) == 26 and value[2] == "/" for value in texts):
+                return [_clf_minute(v[:17], v[20:]) + _SECONDS[v[17:20]] for v in texts]
+            if all(value[4:5] == "-" for value in texts):
+                times = map(datetime.fromisoformat, texts)
+                return [(t if t.tzinfo else t.replace(tzinfo=zone)).timestamp() for t in times]
+        except (ValueError, KeyError, OverflowError):
+            pass
+    return [timestamp(value, zone) for value in values]
 
 
 def timestamp(value: Value, zone: tzinfo = UTC) -> float:
@@ -282,8 +353,6 @@ def timestamp(value: Value, zone: tzinfo = UTC) -> float:
 
 
 def _parse_time(value: str, zone: tzinfo) -> float:
-    if value[2:3] == "/" and len(value) == 26:  # the common log format
-        return _clf_minute(value[:17], value[20:]) + _seconds(value[17:20])
     value = value.strip().strip("[]").removesuffix(" UTC")
     if value in _MISSING:
         raise ParseError("no time")
@@ -292,16 +361,13 @@ def _parse_time(value: str, zone: tzinfo) -> float:
     clf = _CLF_TIME.fullmatch(value)
     if clf:
         minute, seconds, hours, minutes = clf.groups()
-        return _clf_minute(minute, f" {hours}{minutes}" if hours else "", zone) + float(seconds)
+        if float(seconds) >= 61:
+            raise ValueError(seconds)
+        # A leap second counts as the last second of its minute.
+        offset = f" {hours}{minutes}" if hours else ""
+        return _clf_minute(minute, offset, zone) + min(float(seconds), 59.999999)
     time = datetime.fromisoformat(value)
     return (time if time.tzinfo else time.replace(tzinfo=zone)).timestamp()
-
-
-def _seconds(text: str) -> int:
-    seconds = int(text[1:])
-    if text[0] != ":" or not 0 <= seconds < 61:  # a leap second is the last of its minute
-        raise ValueError(text)
-    return min(seconds, 59)
 
 
 @lru_cache(maxsize=4_096)

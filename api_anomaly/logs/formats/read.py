@@ -6,13 +6,13 @@ one `StreamReader`.
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
 from api_anomaly.logs.formats import access_log
 from api_anomaly.logs.formats.auto import MAX_LINE, TextLine, TextReader
-from api_anomaly.logs.formats.contract import parse_contract
+from api_anomaly.logs.formats.contract import contract_columns, match_contract
 from api_anomaly.logs.formats.directive import directive_format
 from api_anomaly.logs.formats.format import (
     Event,
@@ -26,10 +26,15 @@ from api_anomaly.logs.formats.format import (
     ReadOptions,
     Value,
 )
-from api_anomaly.logs.formats.normalize import normalize
+from api_anomaly.logs.formats.normalize import (
+    Normalized,
+    RawColumns,
+    normalize,
+    normalize_columns,
+)
 from api_anomaly.logs.formats.registry import ANY_JSON, Candidates, candidates
 from api_anomaly.logs.formats.unwrap import decode, events_of_text, joined_parts, unwrap
-from api_anomaly.logs.records import Records
+from api_anomaly.logs.records import Records, joined
 
 __all__ = [
     "Event",
@@ -73,7 +78,20 @@ def read_events(events: Sequence[Event], options: ReadOptions) -> ReadResult:
     return StreamReader(options).read_events(events)
 
 
-_Plain = Callable[[str], RawLog | None]
+class _Plain(NamedTuple):
+    """A fast way of lines: the name of the format, what takes a line, the columns of such lines."""
+
+    name: str
+    match: Callable[[str], Any]
+    columns: Callable[[Sequence[Any]], RawColumns]
+
+
+_PLAIN = (
+    _Plain(ANY_JSON, match_contract, contract_columns),
+    _Plain(access_log.COMBINED.name, access_log.match_plain, access_log.plain_columns),
+)
+#: Where none of the first lines is plain, no other is tried.
+_PROBED = 20
 
 
 class _Batch:
@@ -84,6 +102,7 @@ class _Batch:
         self.positions: list[int] = []
         self.errors: list[LineError] = []
         self.names: Counter[str] = Counter()
+        self.parts: list[Normalized] = []
         self.skipped = 0
         self.has_unknown_text = False
 
@@ -101,24 +120,24 @@ class _Batch:
         self.errors.append(LineError(position, reason))
 
     def result(self, options: ReadOptions, max_errors: int) -> ReadResult:
-        if self.has_unknown_text and not (self.raws or self.skipped):
+        if self.has_unknown_text and not (self.names or self.skipped):
             raise FormatUnknown(
                 "no known format reads any of these lines; GET /formats lists what is read,"
                 " and ?log_format= takes the server's own directive"
             )
-        raws, positions = _in_order(self.raws, self.positions)
-        records, more_errors, no_status = normalize(raws, positions, options)
-        errors = sorted([*self.errors, *more_errors])
-        names = ", ".join(name for name, _ in self.names.most_common())
-        warnings = [_LIST_AS_CLIENT] if _has_list(raws) and not options.trusted_proxies else []
+        others = normalize(*_in_order(self.raws, self.positions), options)
+        parts = [*self.parts, others] if self.raws or not self.parts else self.parts
+        errors = sorted([*self.errors, *others.errors])
+        has_list = not options.trusted_proxies and any(part.has_list for part in parts)
         return ReadResult(
-            records, len(errors), errors[:max_errors], self.skipped, no_status, names, warnings
+            records=joined([part.records for part in parts]),
+            rejected=len(errors),
+            errors=errors[:max_errors],
+            skipped=self.skipped,
+            no_status=sum(part.no_status for part in parts),
+            format=", ".join(name for name, _ in self.names.most_common()),
+            warnings=[_LIST_AS_CLIENT] if has_list else [],
         )
-
-
-def _has_list(raws: Sequence[RawLog]) -> bool:
-    peers = (raw.client for raw in raws)
-    return any("," in peer if isinstance(peer, str) else isinstance(peer, list) for peer in peers)
 
 
 def _in_order(raws: list[RawLog], positions: list[int]) -> tuple[list[RawLog], list[int]]:
@@ -143,8 +162,8 @@ class StreamReader:
         text = decode(body)
         lines = text.split("\n")
         only = self._text.only
-        left = _read_only(lines, *only, batch) if only else _read_plain(lines, self._plain(), batch)
-        if batch.raws or batch.skipped:
+        left = _read_only(lines, *only, batch) if only else self._read_plain(lines, batch)
+        if batch.names or batch.skipped:
             self._read([Event(position, lines[position - 1]) for position in left], batch)
         elif left:
             self._read(events_of_text(text, self._formats.json), batch)
@@ -156,14 +175,15 @@ class StreamReader:
         self._read(events, batch)
         return batch.result(self._options, self._max_errors)
 
-    def _plain(self) -> tuple[_Plain, _Plain]:
-        """The fast ways of lines that start with a brace and of others, as far as allowed."""
-        names = {row.name for row in self._formats.text}
-        names |= {row.name for row in self._formats.json}
-        return (
-            parse_contract if ANY_JSON in names else _read_nothing,
-            access_log.parse_plain if access_log.COMBINED.name in names else _read_nothing,
-        )
+    def _read_plain(self, lines: Sequence[str], batch: _Batch) -> list[int]:
+        """Read lines that need neither unwrapping nor guessing; returns the numbers of the others,
+        without blank ones."""
+        left: Sequence[int] = range(1, len(lines) + 1)
+        names = {row.name for row in self._formats.text} | {row.name for row in self._formats.json}
+        for plain in _PLAIN:
+            if plain.name in names:
+                left = _read_matches(plain, lines, left, self._options, batch)
+        return [number for number in left if lines[number - 1] and not lines[number - 1].isspace()]
 
     def _read(self, events: Iterable[Event], batch: _Batch) -> None:
         lines: list[TextLine] = []
@@ -220,22 +240,31 @@ def _formats(options: ReadOptions) -> Candidates:
     return candidates(options.format, options.named_formats)
 
 
-def _read_nothing(_line: str) -> None:
-    """The fast way of a format that is not asked for."""
-
-
-def _read_plain(lines: Sequence[str], plain: tuple[_Plain, _Plain], batch: _Batch) -> list[int]:
-    """Read lines that need neither unwrapping nor guessing; returns the numbers of the others."""
-    of_object, of_text = plain
-    left: list[int] = []
-    for position, line in enumerate(lines, start=1):
-        raw = of_object(line) if line[:1] == "{" else of_text(line)
-        if raw is not None:
-            batch.raws.append(raw)
-            batch.positions.append(position)
-            batch.names[ANY_JSON if line[0] == "{" else access_log.COMBINED.name] += 1
-        elif line and not line.isspace():
-            left.append(position)
+def _read_matches(
+    plain: _Plain,
+    lines: Sequence[str],
+    numbers: Sequence[int],
+    options: ReadOptions,
+    batch: _Batch,
+) -> Sequence[int]:
+    """Read the lines of these numbers that `plain` takes; returns the numbers of the others."""
+    if not any(map(plain.match, lines[:_PROBED])):
+        return numbers
+    matches = [plain.match(lines[number - 1]) for number in numbers]
+    left = [number for number, match in zip(numbers, matches, strict=True) if match is None]
+    if left:
+        pairs = zip(numbers, matches, strict=True)
+        numbers = [number for number, match in pairs if match is not None]
+        matches = [match for match in matches if match is not None]
+    if not numbers:
+        return left
+    raw = plain.columns(matches)
+    try:
+        batch.parts.append(normalize_columns(raw, numbers, options))
+    except ParseError:
+        batch.raws.extend(map(RawLog._make, zip(*raw, strict=True)))
+        batch.positions.extend(numbers)
+    batch.names[plain.name] += len(numbers)
     return left
 
 
