@@ -32,6 +32,7 @@ _PLAIN = re.compile(
 )
 #: Takes a combined line without anything unusual, which needs no unwrapping and no guessing.
 match_plain = _PLAIN.fullmatch
+_NO_CLIENT = ("-", "unknown", '""')
 _MILLISECONDS = re.compile(r" (\d{1,9})ms$", re.ASCII)
 _SECONDS = re.compile(r'(?:^|[ "])(?:(?:rt|request_time)=)?"?(\d{1,6}\.\d{1,6})"?(?= |$)', re.ASCII)
 _QUOTED_REST = re.compile(QUOTED)
@@ -120,10 +121,16 @@ def _split_client_and_user(text: str) -> tuple[str, str]:
     if len(words) > 3 and words[0] == words[2] == "-" and normalize.address(words[1]):
         clients.append(words[1])
         del words[:2]
-    if len(words) < 2 or len(words) > 2 and words[0] != "-":
+    has_client = clients[0] in _NO_CLIENT or any(map(_is_client, clients))
+    if len(words) < 2 or len(words) > 2 and words[0] != "-" or not has_client:
         raise ParseError("other words than client, identity and user stand before the time")
     user = " ".join(words[1:])
     return ", ".join(word.rstrip(",") for word in clients), "" if user == '""' else user
+
+
+def _is_client(word: str) -> bool:
+    word = word.rstrip(",")
+    return bool(normalize.address(word) or normalize.host_name(word))
 
 
 def _has_virtual_host(words: list[str]) -> bool:

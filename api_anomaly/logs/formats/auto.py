@@ -63,8 +63,11 @@ class TextReader:
         self, line: TextLine, parsers: Sequence[tuple[str, Parse]], reads_any: bool, sink: Sink
     ) -> None:
         text = line.text.strip()
-        reason = f"longer than {MAX_LINE:,} characters" if len(text) > MAX_LINE else ""
-        for name, parse in () if reason else parsers:
+        if len(text) > MAX_LINE:
+            sink.reject(line.position, f"longer than {MAX_LINE:,} characters")
+            return
+        reason = ""
+        for name, parse in parsers:
             try:
                 sink.add(parse(text), line.position, line.time, name)
                 return

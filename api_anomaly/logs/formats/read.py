@@ -33,7 +33,13 @@ from api_anomaly.logs.formats.normalize import (
     normalize_columns,
 )
 from api_anomaly.logs.formats.registry import ANY_JSON, Candidates, candidates
-from api_anomaly.logs.formats.unwrap import decode, events_of_text, joined_parts, unwrap
+from api_anomaly.logs.formats.unwrap import (
+    decode,
+    events_of_text,
+    is_document,
+    joined_parts,
+    unwrap,
+)
 from api_anomaly.logs.records import Records, joined
 
 __all__ = [
@@ -160,6 +166,9 @@ class StreamReader:
         """The logs of a decompressed body. Raises FormatUnknown, FormatAmbiguous."""
         batch = _Batch()
         text = decode(body)
+        if is_document(text) and not self._text.only:
+            self._read(events_of_text(text, self._formats.json), batch)
+            return batch.result(self._options, self._max_errors)
         lines = text.split("\n")
         only = self._text.only
         left = _read_only(lines, *only, batch) if only else self._read_plain(lines, batch)
@@ -179,10 +188,15 @@ class StreamReader:
         """Read lines that need neither unwrapping nor guessing; returns the numbers of the others,
         without blank ones."""
         left: Sequence[int] = range(1, len(lines) + 1)
+        too_long: list[int] = []
+        if max(map(len, lines)) > MAX_LINE:
+            too_long = [number for number in left if len(lines[number - 1]) > MAX_LINE]
+            left = [number for number in left if len(lines[number - 1]) <= MAX_LINE]
         names = {row.name for row in self._formats.text} | {row.name for row in self._formats.json}
         for plain in _PLAIN:
             if plain.name in names:
                 left = _read_matches(plain, lines, left, self._options, batch)
+        left = sorted([*left, *too_long]) if too_long else left
         return [number for number in left if lines[number - 1] and not lines[number - 1].isspace()]
 
     def _read(self, events: Iterable[Event], batch: _Batch) -> None:

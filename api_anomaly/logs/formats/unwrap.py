@@ -43,7 +43,9 @@ _PREFIXES = (
 _JSON_START = re.compile(r'\s*(?:\{\s*(?:["}]|$)|\[\s*(?:[\[{"\]]|$))')
 #: Where a record may begin again after a broken one.
 _NEXT_RECORD = re.compile(r"[\[}\],\n]\s*(?=\{)")
-_BETWEEN = re.compile(r"[\s,\]\x1e]*")
+_BETWEEN = re.compile(r"[\s,\]}\x1e]*")
+#: What stands before the first record of a document that is broken further on.
+_OPENING = re.compile(r'\{\s*"\w+"\s*:\s*\[\s*')
 #: Characters that may be read in vain, a multiple of the text: broken JSON is tried again.
 _WASTE = 20
 _DOCUMENTS = ("records", "Records", "items", "logs", "logEvents")
@@ -76,7 +78,7 @@ def events_of(body: bytes, formats: tuple[JsonFormat, ...] = JSON_FORMATS) -> It
 
 def events_of_text(text: str, formats: tuple[JsonFormat, ...]) -> Iterator[Event]:
     """As `events_of`, of decoded text."""
-    if _is_document(text):
+    if is_document(text):
         values = enumerate(_values(text, formats), start=1)
         yield from (Event(number, value) for number, value in values)
         return
@@ -91,19 +93,21 @@ def decode(body: bytes) -> str:
     return text.replace("\r\n", "\n") if "\r" in text else text
 
 
-def _is_document(text: str) -> bool:
+def is_document(text: str) -> bool:
     """Whether the body is to be read as JSON across lines: its first line is all of it, or begins
     a JSON value that a later line ends."""
     if not _JSON_START.match(text):
         return False
     line, _, rest = text.strip().partition("\n")
-    if not rest or line.startswith("[") and not _is_json(line):
+    if not rest:
         return True
+    if _is_json(line) or line.startswith("["):
+        return not _is_json(line)
     try:
         _, end = _DECODER.raw_decode(text.strip())
     except (ValueError, RecursionError):
         second = rest.strip().partition("\n")[0].rstrip(", ")
-        return not (_is_json(line) or _is_json(second))
+        return not _is_json(second)
     return end > len(line)
 
 
@@ -117,7 +121,7 @@ def _is_json(line: str) -> bool:
 
 def _values(text: str, formats: tuple[JsonFormat, ...]) -> Iterator[str | dict[str, Value]]:
     """The objects of a text of JSON values with or without separators. What cannot be decoded is
-    given as text, up to where the next object may begin."""
+    given as lines of text, up to where the next object may begin."""
     try:
         yield from _items(msgspec.json.decode(text), formats)
         return
@@ -137,7 +141,8 @@ def _values(text: str, formats: tuple[JsonFormat, ...]) -> Iterator[str | dict[s
                 continue
             following = _NEXT_RECORD.search(text, position + 1) if waste > 0 else None
             end = following.end() if following else len(text)
-            yield text[position:end]
+            if not (following and _OPENING.fullmatch(text, position, end)):
+                yield from filter(str.strip, text[position:end].split("\n"))
         else:
             yield from _items(value, formats)
         position = end
@@ -266,7 +271,7 @@ def _decoded(text: str, formats: tuple[JsonFormat, ...]) -> list[Value] | None:
     if not _JSON_START.match(text):
         return None
     try:
-        return [msgspec.json.decode(text)]
+        return list(_items(msgspec.json.decode(text), formats))
     except (ValueError, RecursionError):
         values: list[Value] = list(_values(text, formats))
         return None if len(values) == 1 and isinstance(values[0], str) else values

@@ -126,7 +126,7 @@ def test_one_odd_log_costs_no_other(name, logs):
         pytest.skip("the cases are not next to this project")
     result = read(path.read_bytes())
     assert (result.records.count, result.rejected) == (logs, 0)
-    assert all(len(user) <= 256 for user in result.records.user_id)
+    assert all(len(user or "") <= 256 for user in result.records.user_id)
 
 
 def test_a_list_as_client_is_said():
@@ -161,7 +161,7 @@ BROKEN = {
     "a line of NDJSON": (f'{TEXT}\n{{"timestamp": "20\n{TEXT}\n', [1, 3], 1),
     "the first line of NDJSON": (f'{{"timestamp": "20\n{TEXT}\n{TEXT}\n', [2, 3], 1),
     "an item of an array": (f"[{TEXT},{{bad}},{TEXT}]", [1, 3], 1),
-    "an item of a document": (f'{{"logs": [{TEXT},{{"a" 1}},{TEXT}]}}', [2, 4], 2),
+    "an item of a document": (f'{{"logs": [{TEXT},{{"a" 1}},{TEXT}]}}', [1, 3], 1),
     "an item of an array with an item a line": (f"[\n{TEXT},\n{{bad}},\n{TEXT}\n]", [1, 3], 1),
     "the end of an array": (f"[{TEXT},{TEXT},{TEXT[:40]}", [1, 2], 1),
     "an object of several": (f"{TEXT}{{bad}}{TEXT}", [1, 3], 1),
