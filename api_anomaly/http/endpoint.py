@@ -25,6 +25,7 @@ from api_anomaly.errors import (
 )
 from api_anomaly.http.state import HttpState
 
+Handler = Callable[[Request, HttpState], Awaitable[Response]]
 Errors = tuple[type[AnomalyError], ...]
 #: Makes an error's response what the clients of an endpoint expect, out of the usual response.
 Refuse = Callable[[Request, AnomalyError, Response], Response]
@@ -35,7 +36,8 @@ _BODY: Final[Errors] = (
 _IDEMPOTENCY: Final[Errors] = (IdempotencyKeyInvalid, IdempotencyKeyReused)
 
 
-def _usual(_request: Request, _error: AnomalyError, response: Response) -> Response:
+def usual(_request: Request, _error: AnomalyError, response: Response) -> Response:
+    """The usual response to an error."""
     return response
 
 
@@ -43,15 +45,16 @@ class Endpoint(NamedTuple):
     """One endpoint. Its `path` may have parameters: `/elastic/{index}/_bulk`.
 
     `scope`: what the token must allow; None: no token. `response` and `request` are the types of
-    the bodies (`str`: plain text). `errors`: those besides the ones that `request`, `scope` and
-    `idempotent` imply. `always_served`: not refused under overload. `next`: endpoints that clients
-    usually call afterwards. `also`: methods that do the same. `any_slash`: a slash at the end
-    of the path does not matter. `refuse`: how its errors look.
+    the bodies (`str`: plain text, None: none); `media_types` are those of a body in another's form.
+    `errors`: those besides the ones that `request`, `scope` and `idempotent` imply. `refuse`: how
+    they look, `foreign_errors` if in another protocol's shape. `always_served`: not refused under
+    overload. `next`: endpoints that clients usually call afterwards. `also`: methods that do the
+    same. `any_slash`: a slash at the end of the path does not matter.
     """
 
     method: str
     path: str
-    handler: Callable[[Request, HttpState], Awaitable[Response]]
+    handler: Handler
     scope: str | None
     response: Any
     request: Any = None
@@ -63,12 +66,19 @@ class Endpoint(NamedTuple):
     next: tuple[str, ...] = ()
     also: tuple[str, ...] = ()
     any_slash: bool = False
-    refuse: Refuse = _usual
+    refuse: Refuse = usual
+    media_types: tuple[str, ...] = ()
+    foreign_errors: bool = False
 
     @property
     def methods(self) -> tuple[str, ...]:
         """All methods."""
         return (self.method, *self.also)
+
+    @property
+    def success(self) -> int:
+        """The status of a response without an error."""
+        return 204 if self.response is None else 200
 
     @property
     def path_parameters(self) -> list[str]:
@@ -92,7 +102,7 @@ class Endpoint(NamedTuple):
         return (
             *self.errors,
             *(_AUTH if self.scope is not None else ()),
-            *(_BODY if self.request is not None else ()),
+            *(_BODY if self.request is not None or self.media_types else ()),
             *(_IDEMPOTENCY if self.idempotent else ()),
             *(() if self.always_served else (Overloaded,)),
         )

@@ -6,6 +6,7 @@ docs/api.md.
 """
 
 from collections.abc import Sequence
+from itertools import groupby
 from typing import Any, Final
 
 from api_anomaly.errors import (
@@ -27,15 +28,14 @@ from api_anomaly.http.auth.scopes import ADMIN, DETECT, FEEDBACK, INGEST, METRIC
 from api_anomaly.http.endpoint import Endpoint
 from api_anomaly.http.handlers.detect import detect
 from api_anomaly.http.handlers.feedback import feedback
+from api_anomaly.http.handlers.health import health, ready
 from api_anomaly.http.handlers.ingest import ingest, list_formats, refuse_ingest
-from api_anomaly.http.handlers.health import health
 from api_anomaly.http.handlers.metrics import metrics
 from api_anomaly.http.handlers.models import load_model
 from api_anomaly.http.handlers.status import status
 from api_anomaly.http.handlers.train import train
 from api_anomaly.http.problems import PROBLEMS, PROTOCOL_PROBLEMS, example_of
 from api_anomaly.http.shipper_endpoints import SHIPPER_ENDPOINTS
-from api_anomaly.logs.formats.access_log import COMBINED
 from api_anomaly.logs.schema import DetectBody, HistoryTrainBody, Log, TrainBody
 
 _LOG: Final[dict[str, Any]] = {
@@ -52,6 +52,7 @@ _LOG: Final[dict[str, Any]] = {
 
 ENDPOINTS: Final = (
     Endpoint("GET", "/health", health, None, responses.HealthResponse, always_served=True),
+    Endpoint("GET", "/ready", ready, None, responses.ReadyResponse),
     Endpoint("GET", "/metrics", metrics, METRICS, str),
     Endpoint(
         "POST",
@@ -103,9 +104,8 @@ ENDPOINTS: Final = (
         ingest,
         INGEST,
         responses.IngestResponse,
-        bytes,
         errors=(NothingReadable, FormatUnknown, FormatAmbiguous, StorageFailed),
-        example=COMBINED.example,
+        media_types=("text/plain", "application/x-ndjson", "application/json"),
         idempotent=True,
         next=("status", "formats"),
         also=("PUT",),
@@ -128,14 +128,17 @@ ENDPOINTS: Final = (
 
 
 def markdown_table(endpoints: Sequence[Endpoint] = ENDPOINTS) -> str:
-    """The endpoints as a Markdown table."""
+    """The endpoints as a Markdown table; those that do the same share a row."""
     lines = ["| Endpoint | Scope | What it does | Errors of its own |", "|---|---|---|---|"]
-    for endpoint in endpoints:
-        summary = " ".join(endpoint.description.partition(".")[0].split())
+    for _, rows in groupby(endpoints, lambda row: (row.handler, row.methods, row.scope)):
+        endpoint, *others = rows
+        summary = " ".join(endpoint.description.partition(". ")[0].rstrip(".").split())
         errors = ", ".join(f"{PROBLEMS[error].status} `{error.code}`" for error in endpoint.errors)
-        methods = ", ".join(endpoint.methods)
+        errors = "as the protocol has them" if endpoint.foreign_errors else errors or "–"
         scope = f"`{endpoint.scope}`" if endpoint.scope else "none"
-        lines.append(f"| `{methods} {endpoint.path}` | {scope} | {summary}. | {errors or '–'} |")
+        paths = f"`{', '.join(endpoint.methods)} {endpoint.path}`"
+        paths += "".join(f", `{other.path}`" for other in others)
+        lines.append(f"| {paths} | {scope} | {summary}. | {errors} |")
     return "\n".join(lines)
 
 

@@ -14,7 +14,7 @@ from pydantic import TypeAdapter
 from api_anomaly.model.fit import MINIMUM_LOGS
 from api_anomaly.http.auth.scopes import METRICS
 from api_anomaly.http.endpoint import Endpoint
-from api_anomaly.http.problems import PROBLEMS, PROTOCOL_PROBLEMS, example_of
+from api_anomaly.http.problems import PROBLEMS, PROTOCOL_PROBLEMS, example_of, shipper_status
 from api_anomaly.http.responses import ProblemResponse, ValidationProblemResponse
 
 _REF = "#/components/schemas/{model}"
@@ -71,7 +71,10 @@ def error_statuses(endpoint: Endpoint) -> dict[int, Any]:
     """Every error status that `endpoint` may answer, ascending, with an example body."""
     examples: dict[int, Any] = {}
     for error in endpoint.all_errors:
-        examples.setdefault(PROBLEMS[error].status, example_of(error))
+        status = PROBLEMS[error].status
+        examples.setdefault(
+            shipper_status(status) if endpoint.foreign_errors else status, example_of(error)
+        )
     always = {status: PROTOCOL_PROBLEMS[status] for status in (400, 431, 500)}
     return dict(sorted((always | examples).items()))
 
@@ -90,6 +93,9 @@ def _operation(endpoint: Endpoint, method: str, schemas: dict[str, Any]) -> dict
     if endpoint.request is not None:
         content = _json(_schema(endpoint.request, schemas, "validation"), endpoint.example)
         operation["requestBody"] = {"required": True, "content": content}
+    if endpoint.media_types:
+        content = {media_type: {"schema": {}} for media_type in endpoint.media_types}
+        operation["requestBody"] = {"required": True, "content": content}
     parameters = [_path_parameter(name) for name in endpoint.path_parameters]
     if endpoint.idempotent:
         parameters.append(_IDEMPOTENCY_KEY)
@@ -104,21 +110,29 @@ def _path_parameter(name: str) -> dict[str, Any]:
 
 
 def _responses(endpoint: Endpoint, schemas: dict[str, Any]) -> dict[str, Any]:
+    success: dict[str, Any] = {"description": "Success."}
     if endpoint.response is str:
-        content: dict[str, Any] = {"text/plain": {"schema": {"type": "string"}}}
-    else:
-        content = _json(_schema(endpoint.response, schemas, "serialization"))
-    success: dict[str, Any] = {"description": "Success.", "content": content}
+        success["content"] = {"text/plain": {"schema": {"type": "string"}}}
+    elif endpoint.response is not None:
+        success["content"] = _json(_schema(endpoint.response, schemas, "serialization"))
     if endpoint.next:
         success["links"] = {name: {"operationId": name} for name in endpoint.next}
-    responses = {"200": success}
+    responses = {str(endpoint.success): success}
     for status, example in error_statuses(endpoint).items():
-        shape = ValidationProblemResponse if status == 422 else ProblemResponse
-        content = _json(_schema(shape, schemas, "serialization"), example)
-        responses[str(status)] = {"description": _DESCRIPTIONS[status], "content": content}
-        if status in _HEADERS:
-            responses[str(status)]["headers"] = {_HEADERS[status]: {"schema": {"type": "string"}}}
+        responses[str(status)] = _error(endpoint, status, example, schemas)
     return responses
+
+
+def _error(
+    endpoint: Endpoint, status: int, example: Any, schemas: dict[str, Any]
+) -> dict[str, Any]:
+    error: dict[str, Any] = {"description": _DESCRIPTIONS[status]}
+    if not endpoint.foreign_errors:
+        shape = ValidationProblemResponse if status == 422 else ProblemResponse
+        error["content"] = _json(_schema(shape, schemas, "serialization"), example)
+    if status in _HEADERS:
+        error["headers"] = {_HEADERS[status]: {"schema": {"type": "string"}}}
+    return error
 
 
 def _json(schema: dict[str, Any], example: Any = None) -> dict[str, Any]:

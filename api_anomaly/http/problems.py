@@ -44,6 +44,15 @@ ENCODING_UNKNOWN_MESSAGE = f"A Content-Encoding is one of {ACCEPTED_ENCODINGS}."
 OVERLOADED_MESSAGE = "Overloaded: the request was not processed. Retry after 1 s."
 
 
+#: Statuses that mean "later", but make some log shippers throw their batch away.
+_LATER = frozenset((408, 429, 507))
+
+
+def shipper_status(status: int) -> int:
+    """The status of an error for a log shipper. All repeat after a 503, and only that."""
+    return 503 if status in _LATER else 400 if status == 422 else status
+
+
 class Problem(NamedTuple):
     """How an error is answered: the status, an example of the `detail`, headers, and for a 422
     the location of the fault."""

@@ -19,6 +19,12 @@ class HealthResponse(TypedDict):
     model_loaded: bool
 
 
+class ReadyResponse(TypedDict):
+    """GET /ready."""
+
+    status: Literal["ready"]
+
+
 class ReasonFields(TypedDict):
     """One feature of an anomalous log. `usual` is the value for other clients, `usual_here` for
     this user or address; null if it is new or the time of observation is too short. `text` says

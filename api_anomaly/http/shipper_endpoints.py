@@ -11,6 +11,7 @@ from api_anomaly.http.handlers.shippers.elastic_hello import (
     elastic_setup,
     elastic_version,
 )
+from api_anomaly.http.handlers.shippers.handshakes import fastly_challenge, webhook_handshake
 from api_anomaly.http.responses import ShipperAnswer
 
 _ELASTIC_QUESTIONS: Final = (
@@ -28,6 +29,8 @@ _SETUP_PATHS: Final = (
 )
 
 SHIPPER_ENDPOINTS: Final = (
+    Endpoint("GET", "/.well-known/fastly/logging/challenge", fastly_challenge, None, str),
+    Endpoint("OPTIONS", "/ingest", webhook_handshake, None, None),
     *(
         Endpoint("GET", path, answer, INGEST, ShipperAnswer, also=("HEAD",), any_slash=True)
         for path, answer in _ELASTIC_QUESTIONS

@@ -1,4 +1,4 @@
-"""GET /health."""
+"""GET /health and GET /ready."""
 
 from datetime import UTC, datetime
 
@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from api_anomaly import __version__
 from api_anomaly.http.problems import json_response
-from api_anomaly.http.responses import HealthResponse
+from api_anomaly.http.responses import HealthResponse, ReadyResponse
 from api_anomaly.http.state import HttpState
 
 
@@ -19,4 +19,10 @@ async def health(_request: Request, state: HttpState) -> Response:
         "version": __version__,
         "model_loaded": state.app.registry.served is not None,
     }
+    return json_response(response)
+
+
+async def ready(_request: Request, _state: HttpState) -> Response:
+    """Whether the process may be given traffic. Needs no token."""
+    response: ReadyResponse = {"status": "ready"}
     return json_response(response)
