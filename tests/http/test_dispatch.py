@@ -5,7 +5,6 @@ import socket
 from typing import Any
 
 import httpx
-import pytest
 
 from api_anomaly.http.endpoints import ENDPOINTS
 
@@ -63,14 +62,14 @@ def test_the_table_answers_and_counts_as_the_framework_does(serve, logs, tmp_pat
     assert results[0] == results[1]
 
 
-@pytest.mark.parametrize("path", sorted({endpoint.path for endpoint in ENDPOINTS}))
-def test_another_method_is_a_405_that_names_the_right_ones(serve, path: str) -> None:
-    served = {method for row in ENDPOINTS if row.path == path for method in row.methods}
+def test_another_method_is_a_405_that_names_the_right_ones(serve) -> None:
     with serve() as client:
-        for method in {"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"} - served:
-            response = client.request(method, path)
-            assert response.status_code == 405
-            assert set(response.headers["allow"].split(", ")) == served
+        for path in {endpoint.path for endpoint in ENDPOINTS}:
+            served = {method for row in ENDPOINTS if row.path == path for method in row.methods}
+            for method in {"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"} - served:
+                response = client.request(method, path)
+                assert response.status_code == 405
+                assert set(response.headers["allow"].split(", ")) == served
 
 
 def test_a_slash_at_the_end_is_another_path(serve) -> None:
