@@ -16,6 +16,8 @@ from typing import NamedTuple
 
 import msgspec
 
+from api_anomaly.logs.envelopes import otlp
+from api_anomaly.logs.envelopes.broken import EnvelopeBroken
 from api_anomaly.logs.formats.format import Event, JsonFormat, ParseError, Value
 from api_anomaly.logs.formats.normalize import timestamp
 from api_anomaly.logs.formats.registry import JSON_FORMATS, recognize
@@ -52,7 +54,10 @@ _DOCUMENTS = ("records", "Records", "items", "logs", "logEvents")
 _TEXT_KEYS = ("message", "log", "MESSAGE", "event", "body", "data", "textPayload", "msg")
 _OBJECT_KEYS = ("event", "body", "data", "message", "log", "jsonPayload")
 _PUBSUB = frozenset({"messageId", "message_id", "publishTime"})
-_TIME_KEYS = ("@timestamp", "time", "timestamp", "date", "publishTime")
+_TIME_KEYS = (
+    *("@timestamp", "time", "timestamp", "date", "publishTime"),
+    *("timeUnixNano", "observedTimeUnixNano"),
+)
 #: Docker's json-file driver cuts lines after so many bytes.
 _DOCKER_CUT = 16_384
 _MAX_JOINED = 1 << 20
@@ -171,12 +176,21 @@ def _document(value: Value, formats: tuple[JsonFormat, ...]) -> list[Value] | No
     """The records of `{"records": [...]}` and the like; None for another value."""
     if not isinstance(value, dict):
         return None
+    if isinstance(value.get("resourceLogs"), list):
+        return _otlp_records(value)
     for name in _DOCUMENTS:
         inner = value.get(name)
         if isinstance(inner, list) and not recognize(value, formats):
             control = value.get("messageType") == "CONTROL_MESSAGE"
             return [] if control else inner
     return None
+
+
+def _otlp_records(document: dict[str, Value]) -> list[Value] | None:
+    try:
+        return [event.value for event in otlp.events_of_document(document)]
+    except EnvelopeBroken:
+        return None
 
 
 # --- Lines in several parts
