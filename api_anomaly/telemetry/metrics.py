@@ -135,6 +135,12 @@ METRICS = (
         "Failures to read from or write to the disk: model, memory, tokens, verdicts or history.",
         values=("model", "memory", "tokens", "verdicts", "history"),
     ),
+    Row(
+        "setup_warnings",
+        "gauge",
+        ("code",),
+        "Sources of logs whose set-up looks wrong, by what: see `warnings` of GET /status.",
+    ),
     Row("model_loaded", "gauge", (), "1 when a model is served, else 0."),
     Row(
         "model_trained_timestamp_seconds",
