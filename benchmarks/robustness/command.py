@@ -2,14 +2,14 @@
 
 import argparse
 
-from benchmarks.robustness import fuzz, kills, overload, soak
+from benchmarks.robustness import fuzz, ingest_kills, kills, overload, soak
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="hard", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="TEST")
-    for module in (overload, kills, fuzz, soak):
-        name = module.__name__.rpartition(".")[2]
+    for module in (overload, kills, ingest_kills, fuzz, soak):
+        name = module.__name__.rpartition(".")[2].replace("_", "-")
         arguments = commands.add_parser(
             name, help=(module.__doc__ or "").split("\n")[0], description=module.__doc__
         )
