@@ -20,13 +20,12 @@ from api_anomaly.logs.envelopes.protobuf import (
     fields,
     message,
     signed,
+    varint,
 )
 from api_anomaly.logs.formats.format import Event, Value
 
 #: How deep values of attributes and bodies may nest.
 MAX_DEPTH: Final = 32
-#: Attributes of at most so many bytes are kept decoded: most come again and again.
-MAX_KEPT_BYTES: Final = 96
 Record = dict[str, Value]
 
 # --- Protobuf
@@ -34,6 +33,8 @@ Record = dict[str, Value]
 # Tags: the field's number times 8 plus its wire type.
 _REPEATED_1, _REPEATED_2 = 10, 18
 _TIME, _BODY, _ATTRIBUTE, _OBSERVED = 9, 42, 50, 89
+_STRING, _INT, _DOUBLE = 10, 24, 33
+_double = struct.Struct("<d").unpack_from
 
 
 def read_protobuf(body: bytes) -> list[Event]:
@@ -57,7 +58,7 @@ def _record(data: bytes) -> tuple[Record, Value, int, int]:
     time = observed = 0
     for tag, value in fields(data):
         if tag == _ATTRIBUTE:
-            key, inner = _attribute(value)
+            key, inner = _attribute(message(value))
             attributes[key] = inner
         elif tag == _BODY:
             body = _any_value(message(value), 0)
@@ -68,9 +69,28 @@ def _record(data: bytes) -> tuple[Record, Value, int, int]:
     return attributes, body, time, observed
 
 
-def _attribute(data: int | bytes) -> tuple[str, Value]:
-    kept = message(data)
-    return _kept_attribute(kept) if len(kept) <= MAX_KEPT_BYTES else _key_value(kept, 0)
+def _attribute(data: bytes) -> tuple[str, Value]:
+    """An attribute. A short one, as nearly all are, has lengths of one byte each and is read here:
+    10, length, key, 18, length, then the value's tag. Everything else takes the general way."""
+    end = len(data)
+    if end < 128 and end > 5 and data[0] == _REPEATED_1:
+        at = data[1] + 4  # behind the key and the two bytes after it
+        if at < end and data[at - 2] == _REPEATED_2 and data[at - 1] == end - at:
+            tag = data[at]
+            if tag == _STRING and at + 1 < end and data[at + 1] == end - at - 2:
+                return _kept_key(data[2 : at - 2]), data[at + 2 :].decode("utf-8", "replace")
+            if tag == _DOUBLE and end - at == 9:
+                return _kept_key(data[2 : at - 2]), _double(data, at + 1)[0]
+            if tag == _INT and at + 1 < end:
+                number, behind = varint(data, at + 1)
+                if behind == end:
+                    return _kept_key(data[2 : at - 2]), signed(number)
+    return _key_value(data, 0)
+
+
+@lru_cache(maxsize=1_024)
+def _kept_key(data: bytes) -> str:
+    return _text(data)
 
 
 def _key_value(data: bytes, depth: int) -> tuple[str, Value]:
@@ -83,21 +103,16 @@ def _key_value(data: bytes, depth: int) -> tuple[str, Value]:
     return key, inner
 
 
-@lru_cache(maxsize=4_096)
-def _kept_attribute(data: bytes) -> tuple[str, Value]:
-    return _key_value(data, 0)
-
-
 def _any_value(data: bytes, depth: int) -> Value:
     if depth > MAX_DEPTH:
         raise EnvelopeBroken("values nest too deeply")
     result: Value = None
     for tag, value in fields(data):
-        if tag == 10:  # string_value
+        if tag == _STRING:
             result = _text(message(value))
-        elif tag == 24:  # int_value
+        elif tag == _INT:
             result = signed(int(value))
-        elif tag == 33:  # double_value
+        elif tag == _DOUBLE:
             result = struct.unpack("<d", int(value).to_bytes(8, "little"))[0]
         elif tag == 16:  # bool_value
             result = bool(value)

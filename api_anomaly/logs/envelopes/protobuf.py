@@ -32,7 +32,10 @@ def fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
             raise EnvelopeBroken("protobuf: not a field number")
         wire = tag & 7
         if wire == BYTES:
-            length, position = varint(data, position)
+            length = data[position] if position < end else 128
+            position += 1
+            if length > 127:
+                length, position = varint(data, position - 1)
             start, position = position, position + length
             if position > end:
                 raise EnvelopeBroken("protobuf: a field ends after its message")
