@@ -2,8 +2,11 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from importlib import import_module
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from api_anomaly.logs.columns import Columns
+    from api_anomaly.logs.schema import Log
 
 #: The ten fields of the HTTP contract by name, as JSON has them.
 LogFields = dict[str, str | int | float | None]
@@ -31,15 +34,19 @@ class Records(NamedTuple):
         """The number of logs. (`len` of a named tuple counts its columns.)"""
         return len(self.time)
 
-    def columns(self) -> Any:
-        """The logs as `logs.columns.Columns`."""
+    def columns(self) -> "Columns":
+        """The logs as arrays."""
         # Imported here: clients read logs without NumPy and Pydantic.
-        return import_module("api_anomaly.logs.columns").columns_of(*self[:-1])
+        from api_anomaly.logs.columns import columns_of
 
-    def log(self, index: int) -> Any:
-        """One log as `logs.schema.Log`."""
-        fields = {**self._row(index), "timestamp": _moment(self.time[index])}
-        return import_module("api_anomaly.logs.schema").Log(**fields)
+        return columns_of(*self[:-1])
+
+    def log(self, index: int) -> "Log":
+        """One log as the type of the HTTP contract."""
+        from api_anomaly.logs.schema import Log
+
+        fields: Any = {**self._row(index), "timestamp": _moment(self.time[index])}
+        return Log(**fields)
 
     def as_dicts(self) -> list[LogFields]:
         """The logs as JSON objects."""
@@ -62,7 +69,7 @@ class Records(NamedTuple):
 
 def joined(parts: Sequence[Records]) -> Records:
     """The logs of all `parts` in the order of their positions."""
-    if len(parts) == 1:
+    if len(parts) == 1 and is_in_order(parts[0].position):
         return parts[0]
     columns = Records(*([] for _ in Records._fields))
     for part in parts:
@@ -71,6 +78,11 @@ def joined(parts: Sequence[Records]) -> Records:
     order = sorted(range(columns.count), key=columns.position.__getitem__)
     ordered: Any = ([column[index] for index in order] for column in columns)
     return Records(*ordered)
+
+
+def is_in_order(positions: Sequence[int]) -> bool:
+    """Whether none of the positions is lower than the one before it."""
+    return all(map(int.__le__, positions, positions[1:]))
 
 
 def _moment(seconds: float) -> datetime:

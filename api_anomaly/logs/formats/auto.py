@@ -11,6 +11,7 @@ from api_anomaly.logs.formats.format import (
     RawLog,
     ReadOptions,
     TextFormat,
+    Value,
 )
 from api_anomaly.logs.formats.normalize import normalize
 
@@ -22,7 +23,7 @@ MAX_LINE = 65_536
 class Sink(Protocol):
     """Takes what was read."""
 
-    def add(self, raw: RawLog | None, position: int, time: float | None, name: str) -> None:
+    def add(self, raw: RawLog | None, position: int, time: Value, name: str) -> None:
         """A line that `name` read; `raw` is None for a line that is no log by design."""
 
     def reject(self, position: int, reason: str) -> None:
@@ -34,7 +35,7 @@ class TextLine(NamedTuple):
 
     position: int
     text: str
-    time: float | None
+    time: Value
 
 
 class TextReader:

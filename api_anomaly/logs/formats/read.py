@@ -96,6 +96,7 @@ _PLAIN = (
     _Plain(ANY_JSON, match_contract, contract_columns),
     _Plain(access_log.COMBINED.name, access_log.match_plain, access_log.plain_columns),
 )
+_PLAIN_NAMES = frozenset(plain.name for plain in _PLAIN)
 #: Where none of the first lines is plain, no other is tried.
 _PROBED = 20
 
@@ -112,7 +113,7 @@ class _Batch:
         self.skipped = 0
         self.has_unknown_text = False
 
-    def add(self, raw: RawLog | None, position: int, time: float | None, name: str) -> None:
+    def add(self, raw: RawLog | None, position: int, time: Value, name: str) -> None:
         if raw is None:
             self.skipped += 1
             return
@@ -131,7 +132,7 @@ class _Batch:
                 "no known format reads any of these lines; GET /formats lists what is read,"
                 " and ?log_format= takes the server's own directive"
             )
-        others = normalize(*_in_order(self.raws, self.positions), options)
+        others = normalize(self.raws, self.positions, options)
         parts = [*self.parts, others] if self.raws or not self.parts else self.parts
         errors = sorted([*self.errors, *others.errors])
         has_list = not options.trusted_proxies and any(part.has_list for part in parts)
@@ -146,13 +147,6 @@ class _Batch:
         )
 
 
-def _in_order(raws: list[RawLog], positions: list[int]) -> tuple[list[RawLog], list[int]]:
-    if all(map(int.__le__, positions, positions[1:])):
-        return raws, positions
-    order = sorted(range(len(raws)), key=positions.__getitem__)
-    return [raws[index] for index in order], [positions[index] for index in order]
-
-
 class StreamReader:
     """Reads the parts of one stream, in order: W3C logs name their columns once."""
 
@@ -161,43 +155,52 @@ class StreamReader:
         self._max_errors = max_errors
         self._formats = _formats(options)
         self._text = TextReader(self._formats.text, options)
+        self._names = {row.name for row in self._formats.text}
+        self._names |= {row.name for row in self._formats.json}
 
     def read_body(self, body: bytes) -> ReadResult:
         """The logs of a decompressed body. Raises FormatUnknown, FormatAmbiguous."""
         batch = _Batch()
         text = decode(body)
-        if is_document(text) and not self._text.only:
+        only = self._text.only
+        if is_document(text) and not only:
             self._read(events_of_text(text, self._formats.json), batch)
             return batch.result(self._options, self._max_errors)
         lines = text.split("\n")
-        only = self._text.only
-        left = _read_only(lines, *only, batch) if only else self._read_plain(lines, batch)
-        if batch.names or batch.skipped:
-            self._read([Event(position, lines[position - 1]) for position in left], batch)
-        elif left:
+        left: Sequence[int]
+        if only and only[0] not in _PLAIN_NAMES:
+            left = _read_only(lines, *only, batch)
+        else:
+            left = self._read_plain(lines, range(1, len(lines) + 1), batch)
+        others = [Event(index + 1, lines[index]) for index in left if not _is_blank(lines[index])]
+        if others and not (batch.names or batch.skipped):
             self._read(events_of_text(text, self._formats.json), batch)
+        else:
+            self._read(others, batch)
         return batch.result(self._options, self._max_errors)
 
     def read_events(self, events: Iterable[Event]) -> ReadResult:
         """The logs of events. Raises FormatUnknown, FormatAmbiguous."""
         batch = _Batch()
+        events = list(events)
+        indices = [index for index, event in enumerate(events) if isinstance(event.value, str)]
+        texts = [str(events[index].value) for index in indices]
+        left = self._read_plain(texts, [events[index].position for index in indices], batch)
+        if len(left) < len(texts):
+            read = set(indices).difference(indices[index] for index in left)
+            events = [event for index, event in enumerate(events) if index not in read]
         self._read(events, batch)
         return batch.result(self._options, self._max_errors)
 
-    def _read_plain(self, lines: Sequence[str], batch: _Batch) -> list[int]:
-        """Read lines that need neither unwrapping nor guessing; returns the numbers of the others,
-        without blank ones."""
-        left: Sequence[int] = range(1, len(lines) + 1)
-        too_long: list[int] = []
-        if max(map(len, lines)) > MAX_LINE:
-            too_long = [number for number in left if len(lines[number - 1]) > MAX_LINE]
-            left = [number for number in left if len(lines[number - 1]) <= MAX_LINE]
-        names = {row.name for row in self._formats.text} | {row.name for row in self._formats.json}
+    def _read_plain(
+        self, texts: Sequence[str], positions: Sequence[int], batch: _Batch
+    ) -> Sequence[int]:
+        """Read texts that need neither unwrapping nor guessing; returns the others' indices."""
+        left: Sequence[int] = range(len(texts))
         for plain in _PLAIN:
-            if plain.name in names:
-                left = _read_matches(plain, lines, left, self._options, batch)
-        left = sorted([*left, *too_long]) if too_long else left
-        return [number for number in left if lines[number - 1] and not lines[number - 1].isspace()]
+            if texts and plain.name in self._names:
+                left = _read_matches(plain, texts, positions, left, self._options, batch)
+        return left
 
     def _read(self, events: Iterable[Event], batch: _Batch) -> None:
         lines: list[TextLine] = []
@@ -212,11 +215,17 @@ class StreamReader:
                 else:
                     self._read_record(leaf.value, leaf.format, event.position, leaf.time, batch)
             batch.skipped += empty
+        left = self._read_plain(
+            [line.text for line in lines], [line.position for line in lines], batch
+        )
+        self._read_lines([lines[index] for index in left], batch)
+
+    def _read_lines(self, lines: Sequence[TextLine], batch: _Batch) -> None:
         if lines and self._formats.text:
             batch.has_unknown_text = not self._text.read(lines, batch)
-        elif lines:
-            for line in lines:
-                batch.reject(line.position, "no valid JSON object")
+            return
+        for line in lines:
+            batch.reject(line.position, "no valid JSON object")
 
     def _reads_as_it_is(self, event: Event, batch: _Batch) -> bool:
         """Reads a line in the one text format asked for, before anything is unwrapped."""
@@ -230,13 +239,13 @@ class StreamReader:
         record: dict[str, Value],
         row: JsonFormat | None,
         position: int,
-        time: float | None,
+        time: Value,
         batch: _Batch,
     ) -> None:
         formats = self._formats.json
         row = row or (formats[0] if len(formats) == 1 else None)
         if row is None and self._options.log_format:
-            line = Event(position, msgspec.json.encode(record).decode(), time)
+            line = Event(position, msgspec.json.encode(record).decode())
             if self._reads_as_it_is(line, batch):
                 return
         if row is None:
@@ -254,46 +263,59 @@ def _formats(options: ReadOptions) -> Candidates:
     return candidates(options.format, options.named_formats)
 
 
+def _is_blank(line: str) -> bool:
+    return not line or line.isspace()
+
+
 def _read_matches(
     plain: _Plain,
-    lines: Sequence[str],
-    numbers: Sequence[int],
+    texts: Sequence[str],
+    positions: Sequence[int],
+    indices: Sequence[int],
     options: ReadOptions,
     batch: _Batch,
 ) -> Sequence[int]:
-    """Read the lines of these numbers that `plain` takes; returns the numbers of the others."""
-    if not any(map(plain.match, lines[:_PROBED])):
-        return numbers
-    matches = [plain.match(lines[number - 1]) for number in numbers]
-    left = [number for number, match in zip(numbers, matches, strict=True) if match is None]
-    if left:
-        pairs = zip(numbers, matches, strict=True)
-        numbers = [number for number, match in pairs if match is not None]
+    """Read the texts of these indices that `plain` takes; returns the indices of the others."""
+    if not any(map(plain.match, texts[:_PROBED])):
+        return indices
+    matches = [plain.match(texts[index]) for index in indices]
+    if max(map(len, texts)) > MAX_LINE:
+        pairs = zip(indices, matches, strict=True)
+        matches = [None if len(texts[index]) > MAX_LINE else match for index, match in pairs]
+    left: Sequence[int] = ()
+    if None in matches:
+        pairs = zip(indices, matches, strict=True)
+        left = [index for index, match in pairs if match is None]
+        taken = [index for index, match in zip(indices, matches, strict=True) if match is not None]
         matches = [match for match in matches if match is not None]
-    if not numbers:
+        positions = [positions[index] for index in taken]
+    elif len(indices) < len(texts):
+        positions = [positions[index] for index in indices]
+    if not matches:
         return left
     raw = plain.columns(matches)
     try:
-        batch.parts.append(normalize_columns(raw, numbers, options))
+        batch.parts.append(normalize_columns(raw, positions, options))
     except ParseError:
         batch.raws.extend(map(RawLog._make, zip(*raw, strict=True)))
-        batch.positions.extend(numbers)
-    batch.names[plain.name] += len(numbers)
+        batch.positions.extend(positions)
+    batch.names[plain.name] += len(matches)
     return left
 
 
 def _read_only(
     lines: Sequence[str], name: str, parse: Parse, batch: _Batch, event: Event | None = None
-) -> list[int]:
-    """Read lines in the one format asked for; returns the numbers of the others."""
+) -> Sequence[int]:
+    """Read lines in the one format asked for; returns the indices of the others."""
     left: list[int] = []
-    for position, line in enumerate(lines, start=event.position if event else 1):
-        if not line or line.isspace():
+    start, time = (event.position, event.time) if event else (1, None)
+    for index, line in enumerate(lines):
+        if _is_blank(line):
             continue
         try:
             if len(line) > MAX_LINE:
                 raise ParseError("too long")
-            batch.add(parse(line.strip()), position, event.time if event else None, name)
+            batch.add(parse(line.strip()), start + index, time, name)
         except ParseError:
-            left.append(position)
+            left.append(index)
     return left

@@ -18,8 +18,7 @@ import msgspec
 
 from api_anomaly.logs.envelopes import otlp
 from api_anomaly.logs.envelopes.broken import EnvelopeBroken
-from api_anomaly.logs.formats.format import Event, JsonFormat, ParseError, Value
-from api_anomaly.logs.formats.normalize import timestamp
+from api_anomaly.logs.formats.format import Event, JsonFormat, Value
 from api_anomaly.logs.formats.registry import JSON_FORMATS, recognize
 
 _DECODER = json.JSONDecoder()
@@ -58,6 +57,7 @@ _TIME_KEYS = (
     *("@timestamp", "time", "timestamp", "date", "publishTime"),
     *("timeUnixNano", "observedTimeUnixNano"),
 )
+_NO_TIME: tuple[Value, ...] = (None, "", 0, "0")
 #: Docker's json-file driver cuts lines after so many bytes.
 _DOCKER_CUT = 16_384
 _MAX_JOINED = 1 << 20
@@ -67,7 +67,7 @@ class Leaf(NamedTuple):
     """An unwrapped event; `format` recognized the object."""
 
     value: str | dict[str, Value]
-    time: float | None
+    time: Value  # by the shipper's clock, as it writes it
     format: JsonFormat | None = None
 
 
@@ -236,7 +236,7 @@ def unwrap(event: Event, formats: tuple[JsonFormat, ...] = JSON_FORMATS) -> Iter
 
 
 def _unwrap(
-    value: Value, time: float | None, formats: tuple[JsonFormat, ...], depth: int
+    value: Value, time: Value, formats: tuple[JsonFormat, ...], depth: int
 ) -> Iterator[Leaf]:
     if depth > _MAX_DEPTH or not isinstance(value, (str, dict)):
         yield Leaf(json.dumps(value, default=str) if not isinstance(value, str) else value, time)
@@ -258,7 +258,7 @@ def _unwrap(
         yield from _unwrap(item, time, formats, depth + 1)
 
 
-def _strip_prefix(line: str) -> tuple[str, float | None] | None:
+def _strip_prefix(line: str) -> tuple[str, Value] | None:
     """The line behind one prefix, and the prefix's time; None without a prefix."""
     line = line.lstrip("\ufeff \t")
     if line[:1] in "{[":
@@ -268,7 +268,7 @@ def _strip_prefix(line: str) -> tuple[str, float | None] | None:
     for pattern in _PREFIXES:
         match = pattern.match(line)
         if match:
-            return match.group(2), _time(match.group(1))
+            return match.group(2), match.group(1)
     return None
 
 
@@ -316,16 +316,5 @@ def _from_base64(text: str) -> str:
         return text
 
 
-def _time_of(record: dict[str, Value], time: float | None) -> float | None:
-    for name in _TIME_KEYS:
-        found = _time(record.get(name))
-        if found is not None:
-            return found
-    return time
-
-
-def _time(value: Value) -> float | None:
-    try:
-        return timestamp(value)
-    except ParseError:
-        return None
+def _time_of(record: dict[str, Value], time: Value) -> Value:
+    return next((record[name] for name in _TIME_KEYS if record.get(name) not in _NO_TIME), time)
