@@ -438,6 +438,12 @@ SYSTEM_HEALTH = Dashboard(
             ),
         ),
         Panel(
+            "Set-up warnings",
+            "Wrong set-ups that show in the logs, by code; /status says each in words.",
+            "short",
+            (("max by (code) (setup_warnings{who}) > 0", "{{code}}"),),
+        ),
+        Panel(
             "Open files",
             "File descriptors in use (connections count too), and how many there may be.",
             "short",
