@@ -17,6 +17,7 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from api_anomaly.settings_types import (
+    Key,
     Keys,
     Level,
     Networks,
@@ -131,6 +132,14 @@ class Settings(BaseSettings):
         " characters from that address are then refused unread.",
         ge=1,
         le=1_000_000,
+    )
+    pseudonym_key: Key = _access(
+        "",
+        "If set (32 characters or more), users and addresses of all logs are replaced by"
+        " pseudonyms of this key before anything is scored or kept; with another key every user"
+        " is new. See docs/security.md.",
+        shown="unset",
+        repr=False,
     )
 
     max_connections: Whole = _overload(

@@ -63,6 +63,12 @@ def _check_secrets(minimum_characters: int) -> Callable[[tuple[str, ...]], tuple
     return check
 
 
+def _check_key(key: str) -> str:
+    if key and (len(key) < 32 or not key.isascii() or not key.isprintable()):
+        raise ValueError("one secret of at least 32 printable ASCII characters")
+    return key
+
+
 def _split_secrets(value: Any) -> Any:
     secrets = _split(value)
     if isinstance(value, str) and not secrets:
@@ -104,4 +110,5 @@ Networks = Annotated[_Strings, AfterValidator(_check_networks)]
 _Secrets = Annotated[tuple[str, ...], BeforeValidator(_split_secrets)]
 Tokens = Annotated[_Secrets, AfterValidator(_check_secrets(1))]
 Keys = Annotated[_Secrets, AfterValidator(_check_secrets(16))]
+Key = Annotated[str, AfterValidator(_check_key)]
 TimeZone = Annotated[str, AfterValidator(_check_zone)]

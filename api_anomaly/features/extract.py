@@ -6,6 +6,7 @@ and 8 for a single one, independent of the length of the history. A missing fiel
 meaning, see `table`; late logs count as if they had come in time, see `decay`.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -21,7 +22,7 @@ from api_anomaly.features.records import Count
 from api_anomaly.features.table import ADDRESS, FEATURES, IS_LOG1P, USER, F
 from api_anomaly.features.user import write_active_hours, write_novelties
 from api_anomaly.kernels import Record, kernel
-from api_anomaly.logs.columns import ColumnArrays, Columns
+from api_anomaly.logs.columns import ColumnArrays, Columns, columns_of
 
 _KEYS = 5  # of a log: user, address, template, endpoint, peer group
 
@@ -65,6 +66,27 @@ def actor_keys(columns: Columns) -> NDArray[np.uint64]:
 def address_keys(columns: Columns) -> NDArray[np.uint64]:
     """Each log's address as a key (n,): equal keys are one address or, without one, one user."""
     return _all_keys(columns)[:, 1].copy()
+
+
+def subject_keys(users: Sequence[str], addresses: Sequence[str]) -> NDArray[np.uint64]:
+    """The keys of all records and labels (m,) that logs of these users, and of these addresses
+    without a user, have; each text may be one. Raises ValueError for an invalid address."""
+    names = [*users, *([None] * len(addresses))]
+    n = len(names)
+    unknown: list[None] = [None] * n
+    columns = columns_of(
+        time=[0.0] * n,
+        user_id=names,
+        endpoint=["/"] * n,
+        method=["GET"] * n,
+        status_code=[200] * n,
+        response_time=unknown,
+        ip_address=[*([None] * len(users)), *addresses],
+        user_agent=unknown,
+        request_size=unknown,
+        response_size=unknown,
+    )
+    return np.unique(_all_keys(columns)[:, :2])
 
 
 def _all_keys(columns: Columns) -> NDArray[np.uint64]:

@@ -93,6 +93,45 @@ def _take_slot(table: Table) -> Slot:
 
 
 @kernel
+def remove(table: Table, key: np.uint64) -> bool:
+    """Remove the record of `key` and overwrite its bytes; whether there was one. The last record
+    moves into its slot. The order of the others stays."""
+    slot = find(table, key)
+    if slot == _NONE:
+        return False
+    _unlink(table, slot)
+    _remove_from_index(table, slot)
+    last: Slot = table.state[USED] - 1
+    if slot != last:
+        _move(table, last, slot)
+    table.records[last] = table.blank[0]
+    table.state[USED] = last
+    return True
+
+
+@kernel
+def _move(table: Table, slot: Slot, target: Slot) -> None:
+    """Move the record in `slot` to the slot `target`, which is unused, with its place in the
+    order."""
+    mask, one = np.uint64(len(table.index) - 1), np.uint64(1)
+    position = table.records[slot].key & mask
+    while table.index[position] != slot + 1:
+        position = (position + one) & mask
+    table.index[position] = target + 1
+    newer, older = table.links[slot, _NEWER], table.links[slot, _OLDER]
+    if newer == _NONE:
+        table.state[NEWEST] = target
+    else:
+        table.links[newer, _OLDER] = target
+    if older == _NONE:
+        table.state[OLDEST] = target
+    else:
+        table.links[older, _NEWER] = target
+    table.links[target, _NEWER], table.links[target, _OLDER] = newer, older
+    table.records[target] = table.records[slot]
+
+
+@kernel
 def _push(table: Table, slot: Slot) -> None:
     """Make `slot`, which is in no link, the newest."""
     newest = table.state[NEWEST]

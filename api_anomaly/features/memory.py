@@ -22,6 +22,7 @@ from api_anomaly.features.lru_table import (
     copy_records,
     empty_table,
     insert_records,
+    remove,
     set_order,
 )
 from api_anomaly.features.records import ACTOR, ENDPOINT, TRAFFIC, TRANSITIONS
@@ -129,6 +130,17 @@ class Memory:
         _order(state.actors)
         _order(state.endpoints)
         return memory
+
+    def forget(self, actors: NDArray[np.uint64]) -> int:
+        """Remove the records of actors (users and addresses) with the given keys (m,), which
+        `extract.subject_keys` makes of a text. Returns how many there were. O(m).
+
+        They are then as new as one who was never seen. What their logs added to others stays: the
+        sums of endpoints, of peers and of all traffic, and their 64-bit keys in the sketches of
+        their counterparts (that a user came from an address is kept with the address, too). Such
+        sums cannot be undone; they decay, or end with the next training.
+        """
+        return sum(bool(remove(self.state.actors, key)) for key in actors)
 
     def merge_newer(self, other: "Memory") -> None:
         """Take from `other` each actor and endpoint that it saw later than this memory did.

@@ -10,6 +10,7 @@ from api_anomaly.errors import BatchTooLarge
 from api_anomaly.logs.columns import Columns
 from api_anomaly.logs.decode import check_values, invalid_from
 from api_anomaly.logs.fast_path import columns_from_logs
+from api_anomaly.logs.pseudonyms import Pseudonyms
 from api_anomaly.logs.schema import Log
 
 Verdict = Literal["false_positive", "true_positive"]
@@ -85,10 +86,12 @@ class FeedbackRequest(NamedTuple):
 
 
 class FeedbackReader:
-    """Decodes bodies of at most `max_items`. Raises Invalid or BatchTooLarge."""
+    """Decodes bodies of at most `max_items`. Raises Invalid or BatchTooLarge. `pseudonyms` replace
+    users and addresses."""
 
-    def __init__(self, max_items: int) -> None:
+    def __init__(self, max_items: int, pseudonyms: Pseudonyms | None = None) -> None:
         self._max_items = max_items
+        self._pseudonyms = pseudonyms
         self._adapter = TypeAdapter(FeedbackBody)
 
     def read(self, body: bytes) -> FeedbackRequest:
@@ -104,5 +107,7 @@ class FeedbackReader:
             valid.model_version,
             [item.verdict == "true_positive" for item in valid.items],
             [item.anomaly_id for item in valid.items],
-            columns_from_logs([item.log for item in valid.items if item.log is not None]),
+            columns_from_logs(
+                [item.log for item in valid.items if item.log is not None], self._pseudonyms
+            ),
         )

@@ -68,6 +68,16 @@ def latest(labels: NDArray[Any]) -> NDArray[Any]:
     return labels[np.sort(len(labels) - 1 - last)]
 
 
+def is_about(labels: NDArray[Any], actors: NDArray[np.uint64]) -> NDArray[np.bool_]:
+    """Which of `labels` (m,) are about users or addresses with one of the keys `actors`. Labels of
+    another layout are about none if they have no such keys."""
+    found = np.zeros(len(labels), np.bool_)
+    for name in ("user", "address"):
+        if name in (labels.dtype.names or ()):
+            found |= np.isin(labels[name], actors)
+    return found
+
+
 def last_of_users(
     users: NDArray[np.uint64], max_of_user: int, max_labels: int | None = None
 ) -> NDArray[np.int64]:

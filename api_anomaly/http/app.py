@@ -122,7 +122,7 @@ def _http_state(state: AppState, tokens: Tokens) -> HttpState:
         ),
         admission=Admission(settings, state.metrics),
         scheduler=LoopScheduler(),
-        feedback_reader=FeedbackReader(settings.max_feedback_items),
+        feedback_reader=FeedbackReader(settings.max_feedback_items, state.pseudonyms),
     )
 
 

@@ -70,6 +70,7 @@ async def _use_service(state: AppState, trainings: int) -> None:
         for update_state in (True, False):
             await state.registry.observe(request.columns, None, update_state)
         await state.feedback.give(feedback)
+        await state.subjects.remove("user-1")
 
 
 def main() -> int:

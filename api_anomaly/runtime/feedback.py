@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from api_anomaly.detector import Detections
 from api_anomaly.errors import AnomalyUnknown, StorageFailed
 from api_anomaly.feedback.decode import FeedbackRequest
-from api_anomaly.feedback.labels import LABEL
+from api_anomaly.feedback.labels import LABEL, is_about
 from api_anomaly.runtime.label_store import LabelCounts, LabelStore
 from api_anomaly.runtime.registry import ModelRegistry, ServedModel
 from api_anomaly.telemetry.journal import Journal
@@ -70,6 +70,15 @@ class RecentAnomalies:
         ordered = np.roll(self._labels, -self._next)
         used: NDArray[Any] = ordered[ordered["anomaly"] != b""]
         return used
+
+    def remove(self, actors: NDArray[np.uint64]) -> int:
+        """Remove the anomalies of users and addresses with these keys; returns how many."""
+        found = is_about(self._labels, actors)
+        ids = {bytes(anomaly) for anomaly in self._labels["anomaly"][found]} & self._slots.keys()
+        for anomaly in ids:
+            del self._slots[anomaly]
+        self._labels[found] = np.zeros(1, LABEL)
+        return len(ids)
 
     def find(self, ids: Sequence[str]) -> tuple[NDArray[Any], list[int]]:
         """The labels of `ids` (m,), and the indices of unknown ids, whose labels are blank."""
@@ -132,8 +141,8 @@ class FeedbackService:
         Raises ModelNotTrained, AnomalyUnknown and StorageFailed; then nothing was taken.
         """
         served = self._registry.require()
-        labels = await self._labels_of(request)
-        async with self.labels.lock:
+        async with self.labels.lock:  # no subject is removed between finding and storing
+            labels = await self._labels_of(request)
             before = await self._registry.score_labels(labels)
             replaced = self.labels.verdicts_on(labels["anomaly"])
             given = self._clock()
@@ -147,6 +156,19 @@ class FeedbackService:
             self._metrics.count("feedback_total", name, by=request.hostile.count(hostile))
         self._journal.info("feedback taken", verdicts=len(labels), active=counts.active)
         return FeedbackResult(served, given, labels, before, after, replaced, counts)
+
+    async def remove_verdicts(self, actors: NDArray[np.uint64]) -> int:
+        """Remove the verdicts about users and addresses with these keys; returns how many. Raises
+        StorageFailed; then all stay."""
+        async with self.labels.lock:
+            try:
+                removed = await self.labels.remove(actors)
+            except StorageFailed:
+                self._metrics.count("storage_failures_total", "verdicts")
+                raise
+            if removed:
+                await self._apply_labels()
+        return removed
 
     def measure(self) -> None:
         """Update the metrics of the labels."""

@@ -142,6 +142,14 @@ class IdempotencyStore:
         self._bytes += len(response.body)
         self._evict()
 
+    def remove(self, keys: Iterable[bytes]) -> int:
+        """Remove the stored responses with these keys; returns how many. A retry of their requests
+        is then a new request."""
+        found = [key for key in keys if key in self._stored]
+        for key in found:
+            self._bytes -= len(self._stored.pop(key).body)
+        return len(found)
+
     def _evict(self) -> None:
         """Drop expired and surplus responses; the newest stays, however large it is."""
         now = time.time()

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from api_anomaly.errors import StorageFailed
 from api_anomaly.features.table import SCHEMA
-from api_anomaly.feedback.labels import LABEL, latest, select_active
+from api_anomaly.feedback.labels import LABEL, is_about, latest, select_active
 from api_anomaly.feedback.rescoring import Rescoring
 from api_anomaly.model.bundle import Model
 from api_anomaly.runtime.threads import in_thread, in_thread_uncancelled
@@ -116,8 +116,25 @@ class LabelStore:
         self._records.append(record)
         self._labels = np.concatenate([self._labels, labels])
         self._update_expiry()
-        if sum(len(kept.labels) for kept in self._records) > _REWRITE_FACTOR * self._max_labels:
+        if _count(self._records) > _REWRITE_FACTOR * self._max_labels:
             await self._rewrite()
+
+    async def remove(self, actors: NDArray[np.uint64]) -> int:
+        """Remove the labels about users and addresses with these keys, also from the file; returns
+        how many. The caller holds `lock`. Raises StorageFailed; then all stay."""
+        kept = [
+            LabelRecord(record.schema, record.labels[~is_about(record.labels, actors)])
+            for record in self._records
+        ]
+        removed = _count(self._records) - _count(kept)
+        if removed:
+            kept = [record for record in kept if len(record.labels)]
+            await in_thread_uncancelled(self._file.replace, kept)
+            self._records = kept
+            compatible = [record.labels for record in kept if _is_compatible(record)]
+            self._labels = np.concatenate([np.zeros(0, LABEL), *compatible])
+            self._update_expiry()
+        return removed
 
     def verdicts_on(self, anomalies: NDArray[Any]) -> list[bool | None]:
         """The active verdict on each of some ids (m,): hostile or not; None without one."""
@@ -155,6 +172,10 @@ class LabelStore:
             self._journal.warning("feedback not rewritten", error=error.code, reason=str(error))
             return
         self._records, self._labels = records, records[-1].labels
+
+
+def _count(records: Sequence[LabelRecord]) -> int:
+    return sum(len(record.labels) for record in records)
 
 
 def _is_compatible(record: LabelRecord) -> bool:

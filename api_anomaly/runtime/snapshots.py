@@ -61,6 +61,7 @@ class SnapshotService:
         self._metrics = metrics
         self._journal = journal
         self._requested = asyncio.Event()
+        self._saving = asyncio.Lock()
         self._stopping = False
         #: When the last snapshot was begun, in Unix seconds.
         self.created: float | None = None
@@ -97,11 +98,16 @@ class SnapshotService:
         self._stopping = True
         self._requested.set()
 
-    async def save(self, registry: ModelRegistry) -> None:
-        """Write a snapshot now. A failure is reported, and the last snapshot stays."""
+    async def save(self, registry: ModelRegistry) -> bool:
+        """Write a snapshot now. A failure is reported (False), and the last snapshot stays. Without
+        a model there is nothing to write."""
+        async with self._saving:
+            return await self._save(registry)
+
+    async def _save(self, registry: ModelRegistry) -> bool:
         served = registry.served
         if served is None:
-            return
+            return True
         started = time.time()
         schema, memory = served.manifest.feature_schema, served.detector.memory
         try:
@@ -110,14 +116,15 @@ class SnapshotService:
             self._metrics.count("snapshots_total", "failed")
             self._metrics.count("storage_failures_total", "memory")
             self._journal.warning("memory not kept", error=error.code, reason=str(error))
-            return
+            return False
         except Exception as error:  # whatever it is, the next snapshot must be tried
             self._metrics.count("snapshots_total", "failed")
             self._journal.failure("memory not kept", error)
-            return
+            return False
         self.created = started
         self._metrics.count("snapshots_total", "success")
         self._metrics.set("snapshot_last_success_timestamp_seconds", started)
+        return True
 
     async def _write(self, memory: Memory, schema: str, lock: asyncio.Lock, created: float) -> None:
         """The lock is held while the memory is copied, never while the disk is flushed."""

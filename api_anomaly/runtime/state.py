@@ -9,6 +9,7 @@ from api_anomaly import __version__
 from api_anomaly.errors import AnomalyError, ModelNotFound, StorageFailed
 from api_anomaly.logs.decode import Decoder
 from api_anomaly.logs.formats.format import TextFormat
+from api_anomaly.logs.pseudonyms import Pseudonyms
 from api_anomaly.rules import RuleSet
 from api_anomaly.runtime.detection import DetectionService
 from api_anomaly.runtime.detect_response import encode_kept
@@ -24,6 +25,7 @@ from api_anomaly.runtime.label_store import LabelStore
 from api_anomaly.runtime.registry import ModelRegistry
 from api_anomaly.runtime.rule_comparison import RuleComparison
 from api_anomaly.runtime.snapshots import SnapshotService
+from api_anomaly.runtime.subjects import SubjectService
 from api_anomaly.runtime.threads import in_thread
 from api_anomaly.runtime.training import TrainingService
 from api_anomaly.settings import Settings
@@ -45,6 +47,7 @@ class AppState:
     metrics: Metrics
     journal: Journal
     decoder: Decoder
+    pseudonyms: Pseudonyms | None
     registry: ModelRegistry
     detection: DetectionService
     training: TrainingService
@@ -56,6 +59,7 @@ class AppState:
     first_training: FirstTraining
     recovery: Recovery
     idempotency: IdempotencyStore
+    subjects: SubjectService
 
     def measure(self) -> None:
         """Update the metrics that are computed when they are read."""
@@ -120,11 +124,17 @@ def _create(settings: Settings, metrics: Metrics, journal: Journal) -> AppState:
     training = TrainingService(
         settings, store, registry, history, labels.active, snapshots.request, metrics, journal
     )
+    key = settings.pseudonym_key
+    pseudonyms = Pseudonyms(key.encode()) if key else None
+    subjects = SubjectService(
+        pseudonyms, registry, feedback, idempotency, training, snapshots, journal, history.remove
+    )
     return AppState(
         settings=settings,
         metrics=metrics,
         journal=journal,
-        decoder=Decoder(settings.max_batch_logs, settings.max_training_logs),
+        decoder=Decoder(settings.max_batch_logs, settings.max_training_logs, pseudonyms=pseudonyms),
+        pseudonyms=pseudonyms,
         registry=registry,
         detection=detection,
         training=training,
@@ -145,6 +155,7 @@ def _create(settings: Settings, metrics: Metrics, journal: Journal) -> AppState:
         ),
         recovery=recovery,
         idempotency=idempotency,
+        subjects=subjects,
     )
 
 

@@ -15,6 +15,7 @@ from api_anomaly.features.lru_table import (
     empty_table,
     find,
     insert_records,
+    remove,
     see,
 )
 from api_anomaly.features.records import ENDPOINT
@@ -54,6 +55,25 @@ def test_it_holds_exactly_the_latest_seen(capacity: int, keys: list[int]) -> Non
     assert {key: int(table.records[find(table, np.uint64(key))]["seen"]) for key in model} == model
     assert all(find(table, np.uint64(key)) == -1 for key in set(keys) - set(model))
     assert [int(table.state[i]) for i in (USED, EVICTIONS)] == [len(model), evictions]
+    assert_sound(table)
+
+
+@given(st.integers(1, 7), st.lists(st.tuples(KEYS, st.booleans()), max_size=80))
+@settings(max_examples=200)
+def test_a_removed_key_is_gone_and_the_others_stay_in_order(
+    capacity: int, steps: list[tuple[int, bool]]
+) -> None:
+    table, model, evictions = empty_table(ENDPOINT, capacity), OrderedDict[int, int](), 0
+    for key, is_removal in steps:
+        if is_removal:
+            assert remove(table, np.uint64(key)) == (model.pop(key, None) is not None)
+        else:
+            seen(table, key)
+            evictions += model_see(model, key, capacity)
+    assert newest_first(table) == list(model)[::-1]
+    assert {key: int(table.records[find(table, np.uint64(key))]["seen"]) for key in model} == model
+    assert [int(table.state[i]) for i in (USED, EVICTIONS)] == [len(model), evictions]
+    assert not table.records[len(model) :].tobytes().strip(b"\0")
     assert_sound(table)
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from api_anomaly.features.extract import extract
+from api_anomaly.features.extract import extract, subject_keys
 from api_anomaly.features.memory import Memory
 from tests.support.reference_log_record import parse
 from tests.support.records import assert_sound, contents, newest_first, record
@@ -48,6 +48,38 @@ def test_the_least_recently_seen_actor_is_evicted(names: list[int]) -> None:
     assert memory.entities["actors"] == len(model) <= memory.capacity == 16
     assert memory.evictions == evicted
     assert_sound(memory.state.actors)
+
+
+WHO = {
+    "user and address": {},
+    "user": {"ip_address": None},
+    "address": {"user_id": None},
+    "IPv6": {"ip_address": "2001:db8::1"},
+    "mapped": {"ip_address": "::ffff:192.0.2.77"},
+}
+
+
+@pytest.mark.parametrize("who", WHO.values(), ids=WHO)
+def test_a_forgotten_actor_is_new_and_the_others_are_not(who: dict[str, Any]) -> None:
+    log = plain(LATER, user_id="alice", ip_address="192.0.2.77") | who
+    others = one_log_each([1, 2, 3])
+    memory, without = memory_after([*others, log]), memory_after(others)
+    users = [log["user_id"]] if log["user_id"] else []
+    addresses = [log["ip_address"]] if log["ip_address"] else []
+    assert memory.forget(subject_keys(users, addresses)) == 2
+    assert newest_first(memory.state.actors) == newest_first(without.state.actors)
+    assert extract(memory, columns([log | {"timestamp": LATER + 1}])).history.tolist() == [0]
+    assert_sound(memory.state.actors)
+
+
+def test_a_forgotten_user_is_not_its_address() -> None:
+    log = plain(START, user_id="alice", ip_address="192.0.2.77")
+    memory = memory_after([log])
+    assert memory.forget(subject_keys(["alice"], [])) == 1
+    assert memory.forget(subject_keys(["alice"], [])) == 0
+    assert memory.entities["actors"] == 1
+    assert memory.forget(subject_keys(["192.0.2.77"], ["192.0.2.77"])) == 1
+    assert memory.entities["actors"] == 0
 
 
 def test_endpoints_are_bounded() -> None:
