@@ -74,11 +74,13 @@ class RecentAnomalies:
     def remove(self, actors: NDArray[np.uint64]) -> int:
         """Remove the anomalies of users and addresses with these keys; returns how many."""
         found = is_about(self._labels, actors)
-        ids = {bytes(anomaly) for anomaly in self._labels["anomaly"][found]} & self._slots.keys()
-        for anomaly in ids:
-            del self._slots[anomaly]
-        self._labels[found] = np.zeros(1, LABEL)
-        return len(ids)
+        current = np.zeros(len(found), np.bool_)
+        current[list(self._slots.values())] = True
+        if found.any():
+            kept = np.roll(self._labels, -self._next)[np.roll(current & ~found, -self._next)]
+            self._labels, self._slots, self._next = np.zeros(len(found), LABEL), {}, 0
+            self.add(kept)
+        return int((current & found).sum())
 
     def find(self, ids: Sequence[str]) -> tuple[NDArray[Any], list[int]]:
         """The labels of `ids` (m,), and the indices of unknown ids, whose labels are blank."""
