@@ -57,13 +57,14 @@ class FirstTraining:
             with suppress(TimeoutError):
                 async with asyncio.timeout(_CHECK_SECONDS):
                     await self._stopping.wait()
-            if self.missing == (0, 0.0) and not self._training.running:
+            if self.missing == (0, 0.0) and not self._training.busy:
                 await self._train()
 
     async def _train(self) -> None:
         self._journal.info("first training begins", logs=self._history.span.logs)
         try:
-            await self._training.run_on_history(HistoryTraining())
+            with self._training.reserved():
+                await self._training.run_on_history(HistoryTraining())
         except AnomalyError as error:
             self._needed_logs = int(self._history.span.logs * _GROWTH_AFTER_FAILURE) + 1
             self._journal.warning("first training failed", error=error.code, reason=str(error))

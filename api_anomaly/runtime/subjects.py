@@ -7,8 +7,9 @@ from typing import NamedTuple
 
 import msgspec
 
-from api_anomaly.errors import StorageFailed, TrainingInProgress
+from api_anomaly.errors import StorageFailed
 from api_anomaly.features.extract import subject_keys
+from api_anomaly.logs.column_logs import address_text
 from api_anomaly.logs.columns import address_words
 from api_anomaly.logs.pseudonyms import Pseudonyms
 from api_anomaly.runtime.feedback import FeedbackService
@@ -84,8 +85,6 @@ class SubjectService:
         TrainingInProgress, because a training would bring it back, and StorageFailed; then a part
         may have been removed.
         """
-        if self._training.running:
-            raise TrainingInProgress("A training is running. Ask again when it has ended.")
         with self._training.reserved():
             removed = await self._remove(_forms_of(subject, self._pseudonyms))
         self._journal.info("subject removed", **_counts(removed))
@@ -125,7 +124,7 @@ def _forms_of(subject: str, pseudonyms: Pseudonyms | None) -> _Subject:
     """With pseudonyms: an address is its pseudonym, and as it is it would be somebody else's. A
     user is its pseudonym, or what was kept before there was a key, or already a pseudonym."""
     is_address = _is_address(subject)
-    addresses = (subject,) if is_address else ()
+    addresses = (address_text(*address_words(subject)) or "",) if is_address else ()
     if pseudonyms is None:
         return _Subject((subject,), addresses)
     users = (pseudonyms.user(subject), *(() if is_address else (subject,)))

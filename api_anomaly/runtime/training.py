@@ -81,11 +81,16 @@ class TrainingService:
         self.running = False
         self.last: LastTraining | None = None
 
+    @property
+    def busy(self) -> bool:
+        """Whether a training runs or `reserved` excludes one."""
+        return self.running or self._reserved
+
     @contextmanager
     def reserved(self) -> Iterator[None]:
         """Exclude other trainings while a history is read and trained on, so that half a gigabyte
-        is not read in vain. Raises TrainingInProgress."""
-        if self._reserved:
+        is not read in vain, or while a subject is removed. Raises TrainingInProgress."""
+        if self.busy:
             raise _in_progress()
         self._reserved = True
         try:
