@@ -49,7 +49,8 @@ class Endpoint(NamedTuple):
     `errors`: those besides the ones that `request`, `scope` and `idempotent` imply. `refuse`: how
     they look, `foreign_errors` if in another protocol's shape. `always_served`: not refused under
     overload. `next`: endpoints that clients usually call afterwards. `also`: methods that do the
-    same. `any_slash`: a slash at the end of the path does not matter.
+    same. `any_slash`: a slash at the end of the path does not matter. `slashes`: parameters of the
+    path may have slashes.
     """
 
     method: str
@@ -66,6 +67,7 @@ class Endpoint(NamedTuple):
     next: tuple[str, ...] = ()
     also: tuple[str, ...] = ()
     any_slash: bool = False
+    slashes: bool = False
     refuse: Refuse = usual
     media_types: tuple[str, ...] = ()
     foreign_errors: bool = False

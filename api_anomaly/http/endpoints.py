@@ -33,6 +33,7 @@ from api_anomaly.http.handlers.ingest import ingest, list_formats, refuse_ingest
 from api_anomaly.http.handlers.metrics import metrics
 from api_anomaly.http.handlers.models import load_model
 from api_anomaly.http.handlers.status import status
+from api_anomaly.http.handlers.subjects import delete_subject
 from api_anomaly.http.handlers.train import train
 from api_anomaly.http.problems import PROBLEMS, PROTOCOL_PROBLEMS, example_of
 from api_anomaly.http.shipper_endpoints import SHIPPER_ENDPOINTS
@@ -122,6 +123,16 @@ ENDPOINTS: Final = (
         errors=(ModelNotFound, ModelNotTrusted, ModelIncompatible),
         audited=True,
         next=("detect", "status"),
+    ),
+    Endpoint(
+        "DELETE",
+        "/subjects/{subject}",
+        delete_subject,
+        ADMIN,
+        responses.RemovedResponse,
+        errors=(TrainingInProgress, StorageFailed),
+        audited=True,
+        slashes=True,
     ),
     *SHIPPER_ENDPOINTS,
 )

@@ -157,6 +157,17 @@ class LoadResponse(TypedDict):
     model_version: str
 
 
+class RemovedResponse(TypedDict):
+    """DELETE /subjects/{subject}: how much of each kind was removed. `note` says what stays."""
+
+    memory_records: int
+    verdicts: int
+    anomalies: int
+    responses: int
+    history_logs: int
+    note: str
+
+
 class FeedbackItemResponse(TypedDict):
     """One verdict. The scores are of the log it is about, before and after this request; `was` is
     the earlier verdict on the same anomaly that it replaces."""

@@ -1,7 +1,7 @@
 """Finds the endpoint of a request by method and path: an exact path first, then the patterns.
 
-A path may have parameters, `/elastic/{index}/_bulk`; each stands for one part without a slash. Rows
-with the same path and other methods are one resource.
+A path may have parameters, `/elastic/{index}/_bulk`; each stands for one part without a slash,
+unless the row says otherwise. Rows with the same path and other methods are one resource.
 """
 
 import re
@@ -38,7 +38,7 @@ class Routes:
     def _add(self, method: str, endpoint: Endpoint) -> None:
         path = endpoint.path
         if endpoint.path_parameters:
-            self._patterns.append((method, _pattern(path, endpoint.any_slash), endpoint))
+            self._patterns.append((method, _pattern(endpoint), endpoint))
             return
         paths = (path.rstrip("/"), path.rstrip("/") + "/") if endpoint.any_slash else (path,)
         for each in paths:
@@ -50,9 +50,10 @@ class Routes:
                 yield Found(endpoint, match.groupdict())
 
 
-def _pattern(path: str, any_slash: bool) -> re.Pattern[str]:
-    """A pattern of the paths that `path`, with parameters, stands for."""
-    parts = _PARAMETER.split(path)  # texts and names in turn
+def _pattern(endpoint: Endpoint) -> re.Pattern[str]:
+    """A pattern of the paths that the path of `endpoint`, with parameters, stands for."""
+    parts = _PARAMETER.split(endpoint.path)  # texts and names in turn
+    value = ".+" if endpoint.slashes else "[^/]+"
     for i, part in enumerate(parts):
-        parts[i] = f"(?P<{part}>[^/]+)" if i % 2 else re.escape(part)
-    return re.compile("".join(parts) + ("/?" if any_slash else ""))
+        parts[i] = f"(?P<{part}>{value})" if i % 2 else re.escape(part)
+    return re.compile("".join(parts) + ("/?" if endpoint.any_slash else ""), re.DOTALL)

@@ -17,10 +17,10 @@ from api_anomaly.feedback.decode import FeedbackReader
 from api_anomaly.feedback.labels import LABEL, build_labels
 from api_anomaly.logs.pseudonyms import Pseudonyms
 from api_anomaly.runtime.feedback import RecentAnomalies
-from api_anomaly.runtime.idempotency import StoredResponse
+from api_anomaly.runtime.idempotency import Retry, StoredResponse
 from api_anomaly.runtime.label_store import LabelStore
 from api_anomaly.runtime.state import AppState
-from api_anomaly.runtime.subjects import SubjectService
+from api_anomaly.runtime.subjects import SubjectRemoved, SubjectService
 from api_anomaly.storage.keys import SigningKeys
 from api_anomaly.storage.label_file import LabelFile, LabelRecord
 from api_anomaly.telemetry.journal import Journal
@@ -56,6 +56,33 @@ def respond(state: AppState, *bodies: bytes) -> None:
         )
 
 
+def service(
+    state: AppState, pseudonyms: Pseudonyms | None, asked: list[str] | None = None
+) -> SubjectService:
+    """A service whose history holds one log of everybody, and notes who was asked for."""
+
+    async def remove(text: str) -> int:
+        if asked is not None:
+            asked.append(text)
+        return 1
+
+    return SubjectService(
+        pseudonyms,
+        state.registry,
+        state.feedback,
+        state.idempotency,
+        state.training,
+        state.snapshots,
+        state.journal,
+        remove,
+    )
+
+
+async def remove(state: AppState, subject: str) -> SubjectRemoved:
+    """The removal, without what is in Parquet files."""
+    return await service(state, None).remove(subject)
+
+
 @pytest.mark.parametrize(
     ("subject", "form", "records"),
     [
@@ -77,8 +104,8 @@ def test_a_subject_is_removed_from_all_that_is_kept(
         names = {"user_id": known[0], "ip_address": known[1]}
         respond(state, msgspec.json.encode({"anomalies": [names]}), b'{"anomalies":[]}')
         remembered = state.registry.require().detector.memory.entities["actors"]
-        removed = await state.subjects.remove(subject)
-        assert removed[:5] == (records, 2, 3, 1, 0)
+        removed = await remove(state, subject)
+        assert removed[:4] == (records, 2, 3, 1)
         assert len(state.feedback.anomalies) == 3 and len(state.idempotency) == 1
         memory = state.registry.require().detector.memory
         assert memory.entities["actors"] == remembered - records
@@ -88,7 +115,7 @@ def test_a_subject_is_removed_from_all_that_is_kept(
         assert rescoring is not None and len(rescoring.same_user.users) == 1
         again = await detect(state, logs_of(**form, count=1), threshold=-1.0)
         assert again.confidence == 0.0
-        assert (await state.subjects.remove("nobody"))[:5] == (0, 0, 0, 0, 0)
+        assert (await remove(state, "nobody"))[:5] == (0, 0, 0, 0, 1)
 
     with_state(test)
 
@@ -97,16 +124,16 @@ def test_a_removal_can_be_repeated(with_state: Run, history: Any) -> None:
     async def test(state: AppState) -> None:
         await state.training.run(history(100))
         await detect(state, logs_of("alice", None))
-        assert (await state.subjects.remove("alice"))[:3] == (2, 0, 3)
-        assert (await state.subjects.remove("alice"))[:3] == (0, 0, 0)
+        assert (await remove(state, "alice"))[:3] == (2, 0, 3)
+        assert (await remove(state, "alice"))[:3] == (0, 0, 0)
 
     with_state(test)
 
 
 def test_without_a_model_nothing_is_known(with_state: Run) -> None:
     async def test(state: AppState) -> None:
-        removed = await state.subjects.remove("alice")
-        assert removed[:5] == (0, 0, 0, 0, 0)
+        removed = await remove(state, "alice")
+        assert removed[:5] == (0, 0, 0, 0, 1)
         assert "No model is served" in removed.note
 
     with_state(test)
@@ -118,7 +145,7 @@ def test_the_last_verdict_about_a_subject_ends_its_effect(with_state: Run, histo
         found = await detect(state, logs_of("alice", None, count=1))
         await judge(state, [found.anomalies[0].id])
         assert state.registry.require().detector.rescoring is not None
-        await state.subjects.remove("alice")
+        await remove(state, "alice")
         assert state.registry.require().detector.rescoring is None
 
     with_state(test)
@@ -129,11 +156,11 @@ def test_a_training_would_bring_the_subject_back(with_state: Run, history: Any) 
         training = asyncio.create_task(state.training.run(history(100)))
         await asyncio.sleep(0)
         with pytest.raises(TrainingInProgress):
-            await state.subjects.remove("user-1")
+            await remove(state, "user-1")
         await training
-        assert (await state.subjects.remove("user-1")).memory_records == 1
+        assert (await remove(state, "user-1")).memory_records == 1
         with state.training.reserved(), pytest.raises(TrainingInProgress):
-            await state.subjects.remove("user-1")
+            await remove(state, "user-1")
 
     with_state(test)
 
@@ -149,14 +176,16 @@ def test_a_response_that_is_being_computed_is_removed_too(with_state: Run, histo
             await answer.wait()
             return b'{"user_id":"alice"}'
 
-        request = asyncio.create_task(state.idempotency._compute(b"k", b"d", compute))
+        request = asyncio.create_task(
+            state.idempotency.respond(Retry(b"k" * 32, b"d" * 32), compute)
+        )
         await scored.wait()
-        removal = asyncio.create_task(state.subjects.remove("alice"))
+        removal = asyncio.create_task(remove(state, "alice"))
         await asyncio.sleep(0.05)
         assert not removal.done()
         answer.set()
         assert (await removal).responses == 1
-        assert await request == b'{"user_id":"alice"}'
+        assert (await request)[0] == b'{"user_id":"alice"}'
 
     with_state(test)
 
@@ -172,33 +201,14 @@ def test_a_disk_that_fails_is_reported_and_the_removal_can_be_repeated(
         assert await state.snapshots.save(state.registry)
         part.mkdir()
         with pytest.raises(StorageFailed):
-            await state.subjects.remove("alice")
+            await remove(state, "alice")
         part.rmdir()
-        assert (await state.subjects.remove("alice"))[:3] == (0, 0, 0)
+        assert (await remove(state, "alice"))[:3] == (0, 0, 0)
 
     with_state(test)
 
 
 # Which forms of a subject are removed
-
-
-def service(state: AppState, pseudonyms: Pseudonyms | None, asked: list[str]) -> SubjectService:
-    """A service whose history holds one log of everybody, and notes who was asked for."""
-
-    async def remove(text: str) -> int:
-        asked.append(text)
-        return 1
-
-    return SubjectService(
-        pseudonyms,
-        state.registry,
-        state.feedback,
-        state.idempotency,
-        state.training,
-        state.snapshots,
-        state.journal,
-        remove,
-    )
 
 
 def test_the_history_is_asked_for_every_form(with_state: Run) -> None:
@@ -245,7 +255,7 @@ def test_a_response_is_removed_exactly_if_it_names_the_subject(
 ) -> None:
     async def test(state: AppState) -> None:
         respond(state, body, b"{}")
-        assert (await state.subjects.remove(subject)).responses == named
+        assert (await remove(state, subject)).responses == named
 
     with_state(test)
 
@@ -330,3 +340,110 @@ def test_removed_anomalies_make_no_gap_in_the_ring() -> None:
     recent.add(labels_about("carol", "dave"))
     assert len(recent) == 3 and len(recent.all()) == 3
     assert recent.remove(subject_keys(["nobody"], [])) == 0
+
+
+# The service
+
+
+def recent_logs(logs: Any, count: int) -> list[dict[str, Any]]:
+    """Ordinary logs of the last hour, which the history keeps."""
+    return list(logs(count, start=time.time() - 7.0 * count))
+
+
+def of_a_person(user: str, address: str, count: int) -> list[dict[str, Any]]:
+    now = time.time()
+    return [
+        log | {"timestamp": now - count + i} for i, log in enumerate(logs_of(user, address, count))
+    ]
+
+
+def history_of(client: Any, batch: list[dict[str, Any]]) -> float:
+    """The share of the logs whose user or address has history; nothing is remembered."""
+    body = {"logs": batch[-1:], "update_state": False, "threshold": -1.0}
+    return float(client.post("/detect", json=body).json()["model_confidence"])
+
+
+def kept_bytes(folder: Path) -> bytes:
+    """All that the service keeps except what is read by another test: Parquet and the journal."""
+    return b"".join(
+        path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and path.suffix not in (".parquet", ".journal", ".compacted")
+    )
+
+
+PEOPLE = [("alice", "/subjects/alice"), ("DOM/al ice?ü", "/subjects/DOM%2Fal%20ice%3F%C3%BC")]
+
+
+@pytest.mark.parametrize(("user", "path"), PEOPLE)
+@pytest.mark.parametrize("key", ["", KEY])
+def test_a_removed_user_is_new_also_after_a_restart(
+    serve: Any, logs: Any, tmp_path: Path, user: str, path: str, key: str
+) -> None:
+    theirs = of_a_person(user, "198.51.100.7", 40)
+    alone = [log | {"ip_address": None} for log in theirs]
+    with serve(pseudonym_key=key) as client:
+        client.post("/train", json={"logs": recent_logs(logs, 200)})
+        found = client.post(
+            "/detect",
+            json={"logs": theirs, "threshold": 0.0},
+            headers={"Idempotency-Key": "k"},
+        ).json()["anomalies"]
+        item = {"anomaly_id": found[0]["anomaly_id"], "verdict": "false_positive"}
+        assert client.post("/feedback", json={"items": [item]}).status_code == 200
+        assert history_of(client, alone) == 1.0
+        answer = client.delete(path)
+        assert answer.status_code == 200
+        removed = answer.json()
+        assert "training" in removed.pop("note")
+        assert removed == {
+            "memory_records": 1,
+            "verdicts": 1,
+            "anomalies": 40,
+            "responses": 1,
+            "history_logs": 40,
+        }
+        assert history_of(client, alone) == 0.0
+    with serve(pseudonym_key=key) as client:
+        assert history_of(client, alone) == 0.0
+        assert client.get("/status").json()["feedback"]["active"]["false_positive"] == 0
+        again = client.delete(path).json()
+        assert {name: again[name] for name in removed} == dict.fromkeys(removed, 0)
+        # What others did is still known: the address itself, and the users of the training.
+        assert history_of(client, theirs) == 1.0
+        assert history_of(client, recent_logs(logs, 200)) == 1.0
+    kept = kept_bytes(tmp_path / "models")
+    assert user.encode() not in kept and b"198.51.100.7" not in kept
+
+
+def test_with_a_key_no_answer_and_no_file_names_a_person(
+    serve: Any, logs: Any, tmp_path: Path
+) -> None:
+    pseudonyms = Pseudonyms(KEY.encode())
+    theirs = of_a_person("alice.the.person", "198.51.100.7", 30)
+    with serve(pseudonym_key=KEY) as client:
+        client.post("/train", json={"logs": recent_logs(logs, 200)})
+        body = {"logs": theirs, "threshold": 0.0, "include_rules": True}
+        answer = client.post("/detect", json=body, headers={"Idempotency-Key": "k"})
+        (who,) = {(a["user_id"], a["ip_address"]) for a in answer.json()["anomalies"]}
+        assert who == (pseudonyms.user("alice.the.person"), pseudonyms.address("198.51.100.7"))
+        item = {"log": theirs[0], "verdict": "true_positive"}
+        client.post("/feedback", json={"items": [item]})
+        named_by_token = client.delete(f"/subjects/{who[0]}").json()
+        assert named_by_token["memory_records"] == 1
+        assert client.delete("/subjects/198.51.100.7").json()["memory_records"] == 1
+    kept = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+    assert b"alice.the.person" not in kept and b"198.51.100.7" not in kept
+
+
+def test_only_an_admin_removes_and_the_audit_names_nobody(
+    serve: Any, logs: Any, tmp_path: Path
+) -> None:
+    with serve() as client:
+        assert client.delete("/subjects/alice.the.person").status_code == 200
+        client.headers["Authorization"] = "Bearer wrong"
+        assert client.delete("/subjects/alice.the.person").status_code == 401
+    journal = (tmp_path / "logs" / "journal.log").read_text()
+    audits = [line for line in journal.splitlines() if "/subjects/{subject}" in line]
+    assert len(audits) == 2
+    assert "alice.the.person" not in journal
