@@ -15,7 +15,7 @@ import ipaddress
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from hashlib import blake2b
-from typing import Protocol
+from typing import Protocol, Self
 
 _CACHED_TEXTS, _CACHED_PREFIXES = 65_536, 16_384
 _TOKEN_BYTES = 10  # 16 letters of base32; among a million users two share one once in 10^12
@@ -47,6 +47,11 @@ class Pseudonyms:
         #: The pseudonym of an IP address, as canonical text; ``::ffff:a.b.c.d`` counts as IPv4 and
         #: ``::`` stays. Raises ValueError for an invalid address.
         self.address: Callable[[str], str] = lru_cache(_CACHED_TEXTS)(self._new_address)
+
+    @classmethod
+    def of(cls, key: str) -> Self | None:
+        """The pseudonyms of a key; None without one."""
+        return cls(key.encode()) if key else None
 
     def users(self, texts: Iterable[str | None]) -> list[str | None]:
         """The tokens of users; None and an empty text are unknown and stay."""

@@ -11,6 +11,8 @@ from api_anomaly.errors import BatchTooLarge, NothingReadable
 from api_anomaly.logs.column_logs import ColumnLogs
 from api_anomaly.logs.columns import Columns
 from api_anomaly.logs.formats.read import ReadResult
+from api_anomaly.logs.pseudonyms import Pseudonyms
+from api_anomaly.logs.records import Records
 from api_anomaly.runtime.detect_response import anomaly_response
 from api_anomaly.runtime.detection import DetectionService
 from api_anomaly.runtime.feedback import FeedbackService
@@ -46,6 +48,7 @@ class IngestionService:
         responses: IdempotencyStore,
         max_logs: int,
         metrics: Metrics,
+        pseudonyms: Pseudonyms | None = None,
     ) -> None:
         self._registry = registry
         self._detection = detection
@@ -54,6 +57,7 @@ class IngestionService:
         self._responses = responses
         self._max_logs = max_logs
         self._metrics = metrics
+        self._pseudonyms = pseudonyms
 
     async def ingest(self, read: ReadResult, options: IngestOptions) -> bytes:
         """The response, JSON with the fields of `IngestResponse`. When it returns, the logs are on
@@ -92,9 +96,9 @@ class IngestionService:
     async def _ingest(self, read: ReadResult, options: IngestOptions) -> bytes:
         await self._feedback.drop_expired()
         if len(read.records.time) < _THREAD_LOGS:
-            columns = read.records.columns()
+            columns = self._columns(read.records)
         else:
-            columns = await in_thread(read.records.columns)
+            columns = await in_thread(self._columns, read.records)
         entry = _entry(columns, read, options)
 
         def keep() -> None:
@@ -111,6 +115,16 @@ class IngestionService:
         self._metrics.count("log_lines_rejected_total", by=read.rejected)
         await self._history.flushed()
         return encode_response(entry, version, detections)
+
+    def _columns(self, records: Records) -> Columns:
+        """The columns, in which pseudonyms replace users and addresses."""
+        if self._pseudonyms is not None:
+            records = records._replace(
+                user_id=self._pseudonyms.users(records.user_id),
+                ip_address=self._pseudonyms.addresses(records.ip_address),
+            )
+        columns: Columns = records.columns()
+        return columns
 
 
 def _entry(columns: Columns, read: ReadResult, options: IngestOptions) -> Entry:

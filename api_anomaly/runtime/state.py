@@ -100,13 +100,7 @@ def _create(settings: Settings, metrics: Metrics, journal: Journal) -> AppState:
     store = ModelStore(
         settings.model_path, settings.scaler_path, keys, settings.model_versions_kept
     )
-    labels = LabelStore(
-        LabelFile(settings.model_folder / "feedback", keys),
-        settings.feedback_days,
-        settings.feedback_verdicts,
-        journal,
-        on_failure=lambda: metrics.count("storage_failures_total", "verdicts"),
-    )
+    labels = _label_store(settings, keys, metrics, journal)
     anomalies = RecentAnomalies(settings.feedback_anomalies)
     idempotency = IdempotencyStore(settings.idempotency_keys, settings.idempotency_seconds)
     history = HistoryService(settings, lambda: _not_needed(registry, snapshots), metrics, journal)
@@ -124,8 +118,7 @@ def _create(settings: Settings, metrics: Metrics, journal: Journal) -> AppState:
     training = TrainingService(
         settings, store, registry, history, labels.active, snapshots.request, metrics, journal
     )
-    key = settings.pseudonym_key
-    pseudonyms = Pseudonyms(key.encode()) if key else None
+    pseudonyms = Pseudonyms.of(settings.pseudonym_key)
     subjects = SubjectService(
         pseudonyms, registry, feedback, idempotency, training, snapshots, journal, history.remove
     )
@@ -142,20 +135,43 @@ def _create(settings: Settings, metrics: Metrics, journal: Journal) -> AppState:
         snapshots=snapshots,
         history=history,
         ingestion=IngestionService(
-            registry, detection, feedback, history, idempotency, settings.max_batch_logs, metrics
+            registry,
+            detection,
+            feedback,
+            history,
+            idempotency,
+            settings.max_batch_logs,
+            metrics,
+            pseudonyms,
         ),
         named_formats=load_formats(settings.log_formats_file),
-        first_training=FirstTraining(
-            settings.first_training_logs,
-            settings.first_training_hours,
-            history,
-            registry,
-            training,
-            journal,
-        ),
+        first_training=_first_training(settings, history, registry, training, journal),
         recovery=recovery,
         idempotency=idempotency,
         subjects=subjects,
+    )
+
+
+def _first_training(
+    settings: Settings,
+    history: HistoryService,
+    registry: ModelRegistry,
+    training: TrainingService,
+    journal: Journal,
+) -> FirstTraining:
+    logs, hours = settings.first_training_logs, settings.first_training_hours
+    return FirstTraining(logs, hours, history, registry, training, journal)
+
+
+def _label_store(
+    settings: Settings, keys: SigningKeys, metrics: Metrics, journal: Journal
+) -> LabelStore:
+    return LabelStore(
+        LabelFile(settings.model_folder / "feedback", keys),
+        settings.feedback_days,
+        settings.feedback_verdicts,
+        journal,
+        on_failure=lambda: metrics.count("storage_failures_total", "verdicts"),
     )
 
 
