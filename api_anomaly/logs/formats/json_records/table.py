@@ -103,8 +103,12 @@ def parser(table: Table) -> Callable[[Record], RawLog]:
                 if len(plans) >= MAX_PLANS:
                     plans.clear()
                 plans[keys] = plan
-        get_time, get_method, get_endpoint, get_status, get_client, get_user, get_agent = plan[:7]
-        get_received, get_sent, get_forwarded, get_query, get_line, get_seconds = plan[7:]
+        # fmt: off
+        (
+            get_time, get_method, get_endpoint, get_status, get_client, get_user, get_agent,
+            get_received, get_sent, get_forwarded, get_query, get_line, get_seconds,
+        ) = plan
+        # fmt: on
         method, endpoint = get_method(record), get_endpoint(record)
         if not endpoint or not method or endpoint == "-" or method == "-":
             method, endpoint = _from_line(get_line(record), method, endpoint)
@@ -207,7 +211,7 @@ def _from_line(line: Value, method: Value, endpoint: Value) -> tuple[Value, Valu
     if type(line) is not str or line in MISSING:
         raise ParseError("no path" if endpoint in MISSING else "no method")
     parts = line.split(" ")
-    if len(parts) == 3 and parts[2].startswith("HTTP/") and parts[0].isupper() and line.isascii():
+    if len(parts) == 3 and parts[1] and parts[2][:5] == "HTTP/" and parts[0].isalpha():
         read_method, read_endpoint, _ = parts
     else:
         read_method, read_endpoint = normalize.request_line(line)
