@@ -175,6 +175,12 @@ class FormatAmbiguous(AnomalyError):
     code = "format_ambiguous"
 
 
+class EnvelopeInvalid(AnomalyError):
+    """A body is not what the shippers' protocol of its address sends."""
+
+    code = "envelope_invalid"
+
+
 class TokenFileInvalid(AnomalyError):
     """The token file cannot be read or has an invalid line."""
 

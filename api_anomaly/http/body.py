@@ -32,10 +32,9 @@ async def read_body(
     headers: Iterable[tuple[bytes, bytes]],
     receive: Receive,
     limits: BodyLimits,
-    unnamed: bytes = b"",
+    left: bytes = b"",
 ) -> bytes:
-    """The request body, decoded as its Content-Encoding says. `unnamed`: the encoding of a body
-    without that header.
+    """The request body, decoded as its Content-Encoding says, unless that is `left`.
 
     Raises BodyTooLarge, BodyTooSlow, EncodingUnknown, EncodingBroken, ClientDisconnect, and what
     `limits.hold` raises.
@@ -46,7 +45,7 @@ async def read_body(
             length = value
         elif name == b"content-encoding":
             encoding = value.strip().lower()
-    encoding = b"" if encoding == b"identity" else encoding or unnamed
+    encoding = b"" if encoding in (b"identity", left) else encoding
     if encoding and encoding not in ENCODINGS:
         raise EncodingUnknown(ENCODING_UNKNOWN_MESSAGE)
     if length.isdigit() and int(length) > limits.max_bytes:

@@ -52,8 +52,11 @@ _LOG: Final[dict[str, Any]] = {
 }
 
 ENDPOINTS: Final = (
-    Endpoint("GET", "/health", health, None, responses.HealthResponse, always_served=True),
-    Endpoint("GET", "/ready", ready, None, responses.ReadyResponse),
+    # HEAD: the health check of Vector.
+    Endpoint(
+        "GET", "/health", health, None, responses.HealthResponse, always_served=True, also=("HEAD",)
+    ),
+    Endpoint("GET", "/ready", ready, None, responses.ReadyResponse, also=("HEAD",)),
     Endpoint("GET", "/metrics", metrics, METRICS, str),
     Endpoint(
         "POST",

@@ -17,6 +17,7 @@ from api_anomaly.errors import (
     BodyTooSlow,
     EncodingBroken,
     EncodingUnknown,
+    EnvelopeInvalid,
     Forbidden,
     FormatAmbiguous,
     FormatUnknown,
@@ -101,6 +102,7 @@ PROBLEMS: dict[type[AnomalyError], Problem] = {
     FormatAmbiguous: Problem(
         422, "Two formats fit: caddy and kong. Name one.", location=("query", "format")
     ),
+    EnvelopeInvalid: Problem(400, "This is not what the protocol sends: no action line."),
     TooFewLogs: Problem(422, "Training needs at least 10 logs.", location=("body", "logs")),
     ModelNotTrained: Problem(400, "Model not trained. Call POST /train first."),
     TrainingInProgress: Problem(

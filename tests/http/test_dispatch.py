@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 
 from api_anomaly.http.endpoints import ENDPOINTS
+from api_anomaly.http.routes import Routes
 
 #: Headers that differ between two responses.
 VARYING = ("date", "x-request-id")
@@ -63,10 +64,13 @@ def test_the_table_answers_and_counts_as_the_framework_does(serve, logs, tmp_pat
 
 
 def test_another_method_is_a_405_that_names_the_right_ones(serve) -> None:
+    routes = Routes(ENDPOINTS)
     with serve() as client:
         for path in {endpoint.path for endpoint in ENDPOINTS}:
             served = {method for row in ENDPOINTS if row.path == path for method in row.methods}
             for method in {"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"} - served:
+                if routes.find(method, path):  # by a pattern
+                    continue
                 response = client.request(method, path)
                 assert response.status_code == 405
                 assert set(response.headers["allow"].split(", ")) == served
@@ -113,7 +117,7 @@ def test_pipelined_requests_are_answered_in_order_and_close_is_kept(serve) -> No
         )
     first, second, last = answer.split(b"HTTP/1.1 ")[1:]
     assert first.startswith(b"200 OK\r\n") and b"connection:" not in first
-    assert second.startswith(b"405 ") and second.endswith(b"\r\n\r\n")
+    assert second.startswith(b"200 OK\r\n") and second.endswith(b"\r\n\r\n")
     assert b"connection: close\r\n" in last and last.endswith(b"}")
 
 

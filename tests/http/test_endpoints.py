@@ -47,6 +47,8 @@ OPEN = {
     "/health",
     "/ingest",  # its OPTIONS
     "/ready",
+    "/services/collector/health",
+    "/services/collector/health/1.0",
 }
 
 
