@@ -45,7 +45,7 @@ def add_service_arguments(parser: argparse.ArgumentParser) -> None:
 
 def add_log_arguments(parser: argparse.ArgumentParser) -> None:
     """`LOGFILE`, `--format` and `--limit`."""
-    from api_anomaly.client.reader import INPUT_FORMATS
+    from api_anomaly.client.input_formats import INPUT_FORMATS
 
     parser.add_argument("logfile", metavar="LOGFILE", help="plain or gzip; - is standard input")
     names = "".join(f", {name} = {row.title}" for name, row in INPUT_FORMATS.items())

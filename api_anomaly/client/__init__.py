@@ -2,6 +2,7 @@
 
     source.py      bytes, gzip -> lines or JSON items
     reader.py      lines -> logs, by api_anomaly.logs.formats; label.py: labels in lines
+    input_formats.py    the formats of files by name
     service.py     the service over HTTP: safe retries, errors that say what happened
     training.py    one training request of many logs
     detection.py   detection in batches

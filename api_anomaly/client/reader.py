@@ -3,21 +3,20 @@
 Lines that cannot be parsed are counted; they are an error only where they are most of the input.
 """
 
-import io
 import json
 import re
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import islice
 from typing import NamedTuple
 
+from api_anomaly.client.input_formats import INPUT_FORMATS
 from api_anomaly.client.label import Label, label_of
-from api_anomaly.client.source import Record, Source, SourceError, read_array, read_lines
-from api_anomaly.client.source import read_sample
+from api_anomaly.client.source import Record, Source, SourceError, read_sample
 from api_anomaly.logs.formats.format import Event, FormatAmbiguous, FormatUnknown, ReadOptions
 from api_anomaly.logs.formats.read import ReadResult, StreamReader
-from api_anomaly.logs.formats.registry import ANY_JSON, FORMATS, TEXT_FORMATS
+from api_anomaly.logs.formats.registry import ANY_JSON, TEXT_FORMATS
 from api_anomaly.logs.records import LogFields
 
 MAX_BAD_LINES_SHOWN = 5
@@ -28,21 +27,6 @@ _GIVE_UP_LINES = 1_000
 _CHUNK = 1_000
 _TEXT_NAMES = frozenset(row.name for row in TEXT_FORMATS)
 _JSON_ARRAY = re.compile(r'\s*(?:\[\s*[{\]]|\{\s*"logs"\s*:\s*\[)')
-
-
-class InputFormat(NamedTuple):
-    """How the input is split into records, and the log format of a record."""
-
-    title: str
-    split: Callable[[io.BufferedReader], Iterator[Record]]
-    format: str
-
-
-#: Every log format of one log a line, and the JSON array.
-INPUT_FORMATS = {
-    **{name: InputFormat(row.title, read_lines, name) for name, row in FORMATS.items()},
-    "json": InputFormat("JSON array of logs", read_array, ANY_JSON),
-}
 
 
 class Entry(NamedTuple):

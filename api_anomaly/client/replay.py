@@ -12,7 +12,8 @@ from rich.console import Console
 from api_anomaly.client.detection import Detection, Outcome
 from api_anomaly.client.json_report import build_json_report
 from api_anomaly.client.progress import ReportProgress, show_progress
-from api_anomaly.client.reader import INPUT_FORMATS, BadLine, Entry, Reader
+from api_anomaly.client.input_formats import INPUT_FORMATS
+from api_anomaly.client.reader import BadLine, Entry, Reader
 from api_anomaly.client.reader import detect_input_format
 from api_anomaly.client.report import print_pairs, print_report, printable, training_rows
 from api_anomaly.client.service import Service, ServiceError

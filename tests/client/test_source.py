@@ -7,7 +7,8 @@ import json
 import pytest
 from api_anomaly.logs.formats.read import ReadOptions, read_body
 from api_anomaly.logs.formats.registry import FORMATS
-from api_anomaly.client.reader import INPUT_FORMATS, Reader, detect_input_format
+from api_anomaly.client.input_formats import INPUT_FORMATS
+from api_anomaly.client.reader import Reader, detect_input_format
 from api_anomaly.client.source import Record, Source, SourceError, read_array
 from hypothesis import given
 from hypothesis import strategies as st
