@@ -107,6 +107,13 @@ class TrainResponse(TypedDict):
     duration_seconds: float
 
 
+class FirstTrainingStatus(TypedDict):
+    """What is missing until the service trains its first model by itself."""
+
+    missing_logs: int
+    missing_hours: float
+
+
 class IngestError(TypedDict):
     """A line or event that could not be read as a log, by its number from 1."""
 
@@ -132,6 +139,7 @@ class IngestResponse(TypedDict):
     format: str
     model_version: str | None
     warnings: list[str]
+    first_training: NotRequired[FirstTrainingStatus | None]
     anomalies: NotRequired[list[dict[str, Any]]]
 
 
@@ -238,13 +246,6 @@ class HistoryStatus(TypedDict):
     logs: int
     first: str | None
     last: str | None
-
-
-class FirstTrainingStatus(TypedDict):
-    """What is missing until the service trains its first model by itself."""
-
-    missing_logs: int
-    missing_hours: float
 
 
 class StatusResponse(TypedDict):

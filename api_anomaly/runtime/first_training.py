@@ -2,10 +2,9 @@
 
 import asyncio
 from contextlib import suppress
-from typing import NamedTuple
 
 from api_anomaly.errors import AnomalyError
-from api_anomaly.runtime.history import HistoryService
+from api_anomaly.runtime.history import HistoryService, Missing
 from api_anomaly.runtime.registry import ModelRegistry
 from api_anomaly.runtime.training import HistoryTraining, TrainingService
 from api_anomaly.telemetry.journal import Journal
@@ -13,13 +12,6 @@ from api_anomaly.telemetry.journal import Journal
 _CHECK_SECONDS = 2.0
 #: After a training that failed, so many times the logs of then are waited for.
 _GROWTH_AFTER_FAILURE = 1.2
-
-
-class Missing(NamedTuple):
-    """What the first training still waits for; 0 when there is enough."""
-
-    logs: int
-    hours: float
 
 
 class FirstTraining:

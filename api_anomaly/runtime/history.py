@@ -59,6 +59,17 @@ class HistorySpan(NamedTuple):
         return HistorySpan(self.logs + len(columns), min(self.first, first), max(self.last, last))
 
 
+class Missing(NamedTuple):
+    """What the first training still waits for; 0 when there is enough."""
+
+    logs: int
+    hours: float
+
+    def response(self) -> dict[str, float]:
+        """As in /status and in the responses to ingested logs."""
+        return {"missing_logs": self.logs, "missing_hours": round(self.hours, 2)}
+
+
 class HistoryService:
     """Keeps logs. With HISTORY=off nothing is kept and every call does nothing."""
 

@@ -1,7 +1,7 @@
 """The use case of POST /ingest: keep the logs of a request, score them once there is a model."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -16,7 +16,7 @@ from api_anomaly.logs.records import Records
 from api_anomaly.runtime.detect_response import anomaly_response
 from api_anomaly.runtime.detection import DetectionService
 from api_anomaly.runtime.feedback import FeedbackService
-from api_anomaly.runtime.history import HistoryService
+from api_anomaly.runtime.history import HistoryService, Missing
 from api_anomaly.runtime.idempotency import NO_RETRY, IdempotencyStore, Retry
 from api_anomaly.runtime.registry import ModelRegistry
 from api_anomaly.runtime.threads import in_thread
@@ -49,7 +49,9 @@ class IngestionService:
         max_logs: int,
         metrics: Metrics,
         pseudonyms: Pseudonyms | None = None,
+        missing: Callable[[], Missing | None] = lambda: None,
     ) -> None:
+        """`missing` returns what the first training still waits for."""
         self._registry = registry
         self._detection = detection
         self._feedback = feedback
@@ -58,6 +60,7 @@ class IngestionService:
         self._max_logs = max_logs
         self._metrics = metrics
         self._pseudonyms = pseudonyms
+        self._missing = missing
 
     async def ingest(self, read: ReadResult, options: IngestOptions) -> bytes:
         """The response, JSON with the fields of `IngestResponse`. When it returns, the logs are on
@@ -114,6 +117,8 @@ class IngestionService:
         self._metrics.count("logs_ingested_total", by=len(columns))
         self._metrics.count("log_lines_rejected_total", by=read.rejected)
         await self._history.flushed()
+        if found is None:
+            entry = entry._replace(facts=entry.facts | {"missing": self._missing()})
         return encode_response(entry, version, detections)
 
     def _columns(self, records: Records) -> Columns:
@@ -162,6 +167,9 @@ def encode_response(entry: Entry, version: str, detections: Detections | None) -
         "model_version": version or None,
         "warnings": facts["warnings"],
     }
+    if detections is None:
+        missing = facts.get("missing")
+        response["first_training"] = missing and missing.response()
     positions: Sequence[int] | None = facts["positions"]
     if positions is not None:
         shown = ColumnLogs(entry.columns, entry.methods)

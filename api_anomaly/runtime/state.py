@@ -122,6 +122,7 @@ def _create(settings: Settings, metrics: Metrics, journal: Journal) -> AppState:
     subjects = SubjectService(
         pseudonyms, registry, feedback, idempotency, training, snapshots, journal, history.remove
     )
+    first_training = _first_training(settings, history, registry, training, journal)
     return AppState(
         settings=settings,
         metrics=metrics,
@@ -143,9 +144,10 @@ def _create(settings: Settings, metrics: Metrics, journal: Journal) -> AppState:
             settings.max_batch_logs,
             metrics,
             pseudonyms,
+            lambda: first_training.missing,
         ),
         named_formats=load_formats(settings.log_formats_file),
-        first_training=_first_training(settings, history, registry, training, journal),
+        first_training=first_training,
         recovery=recovery,
         idempotency=idempotency,
         subjects=subjects,

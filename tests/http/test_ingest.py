@@ -44,6 +44,7 @@ def test_lines_are_kept_before_there_is_a_model(serve, logs, tmp_path: Path) -> 
         assert found["format"] == "combined" and found["model_version"] is None
         status = client.get("/status").json()
         assert status["history"]["logs"] == 100
+        assert found["first_training"] == status["first_training"]
         assert status["first_training"]["missing_logs"] == 9_900
         assert status["first_training"]["missing_hours"] > 0
     frame = pd.read_parquet(tmp_path / "models" / "history")
