@@ -371,13 +371,13 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("path", [*REFUSED, "/loki/api/v1/push"])
-def test_too_large_bodies_are_refused_in_the_protocols_shape(serve, path: str) -> None:
-    headers, read = REFUSED.get(path, (JSON, None))
+def test_too_large_bodies_are_refused_in_the_protocols_shape(serve) -> None:
     with serve(max_body_bytes=1_000) as client:
-        response = client.post(path, content=b"x" * 2_000, headers=headers)
-    assert response.status_code == 413
-    assert read is None or read(response.json())
+        for path in (*REFUSED, "/loki/api/v1/push"):
+            headers, read = REFUSED.get(path, (JSON, None))
+            response = client.post(path, content=b"x" * 2_000, headers=headers)
+            assert response.status_code == 413
+            assert read is None or read(response.json())
 
 
 def problem(path: str, error: AnomalyError) -> Response:
