@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from api_anomaly.explain.reasons import Reason, explain
+from api_anomaly.features.decay import UNKNOWN
 from api_anomaly.features.extract import Extraction, extract
 from api_anomaly.features.memory import Memory
 from api_anomaly.feedback.labels import LABEL, build_labels
@@ -62,15 +63,20 @@ class Detector:
         self.rescoring = rescoring
 
     def detect(
-        self, columns: Columns, threshold: float | None = None, remember: bool = True
+        self,
+        columns: Columns,
+        threshold: float | None = None,
+        remember: bool = True,
+        now: float = UNKNOWN,
     ) -> Detections:
         """Score n logs in the order given, each against the past before it, and remember them.
 
-        `threshold` is an anomaly score; None is the model's own. An empty batch gives empty
-        detections. About 4 microseconds a log in batches, and 20 for each anomaly.
+        `threshold` is an anomaly score; None is the model's own. `now`: when the logs were received
+        (Unix seconds). An empty batch gives empty detections. About 4 microseconds a log in
+        batches, and 20 for each anomaly.
         """
         limit = self.model.threshold if threshold is None else threshold
-        extracted = extract(self.memory, columns, remember)
+        extracted = extract(self.memory, columns, remember, now)
         base = self.model.evidence(extracted.rows)
         evidence = self._rescored(base, extracted.rows, extracted.keys[:, 0])
         scores = to_score(evidence)

@@ -11,7 +11,15 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from api_anomaly.features.decay import DAY_1, HOUR_1, MINUTES_3, Factors, advance, decay_factors
+from api_anomaly.features.decay import (
+    DAY_1,
+    HOUR_1,
+    MINUTES_3,
+    SESSION_SECONDS,
+    Factors,
+    advance,
+    decay_factors,
+)
 from api_anomaly.features.probability import share
 from api_anomaly.features.records import COUNT_COLUMNS, COUNT_STARTS, Count
 from api_anomaly.features.sketches import ItemSet, add, contains
@@ -20,22 +28,22 @@ from api_anomaly.kernels import Record, kernel
 
 SHARE_PRIOR = 3.0  # requests that a share waits for
 _LEAST_RATE = 0.1  # weight of the newest log in a running mean
-_SESSION_SECONDS = 1_800.0  # after a longer pause the next log begins a new session
 _MOST_SEEN = np.uint32(2**32 - 1)
 _SESSION_START = np.uint64(1)  # stands for the template before a session's first one
 _DENIED_SALT = np.uint64(0x9E3779B97F4A7C15)
 
 
 @kernel
-def settle(actor: Record, time: float) -> tuple[float, float]:
-    """Decay the record to `time`: (seconds since its last log, seconds that this one is late)."""
+def settle(actor: Record, time: float, now: float) -> tuple[float, float]:
+    """Decay the record to `time`: (seconds since its last log, seconds that this one, received at
+    `now`, is late)."""
     if actor.seen == 0:
         actor.first = time
         actor.last = time
         actor.number = -1.0
         actor.hour = 255
         return 0.0, 0.0
-    gap, lateness, clock = advance(actor.last, time)
+    gap, lateness, clock = advance(actor.last, time, now)
     actor.last = clock
     if gap > 0.0:
         factors = decay_factors(gap)
@@ -124,7 +132,7 @@ def _add_new(items: ItemSet, key: np.uint64) -> bool:
 @kernel
 def previous_template(actor: Record, gap: float) -> np.uint64:
     """The template of the actor's last log, or the start of a session."""
-    if actor.seen == 0 or gap > _SESSION_SECONDS:
+    if actor.seen == 0 or gap > SESSION_SECONDS:
         return _SESSION_START
     template: np.uint64 = actor.template
     return template
@@ -134,11 +142,23 @@ def previous_template(actor: Record, gap: float) -> np.uint64:
 def update_means(
     actor: Record, log: Record, gap: float, lateness: float, transition_surprise: float
 ) -> None:
-    """Update the running means with the log, which becomes the actor's last one.
+    """Update the running means with the log, which becomes the actor's last one unless it is from
+    a session before.
 
     Mean and variance with exponential forgetting: West, "Updating mean and variance estimates: an
     improved method", CACM 22 (1979).
     """
+    if lateness <= SESSION_SECONDS:
+        _update_order(actor, log, gap, lateness, transition_surprise)
+    if actor.seen < _MOST_SEEN:
+        actor.seen += np.uint32(1)
+
+
+@kernel
+def _update_order(
+    actor: Record, log: Record, gap: float, lateness: float, transition_surprise: float
+) -> None:
+    """Update what depends on the order of the logs."""
     if actor.seen > 0 and lateness == 0.0:
         rate = np.float32(max(_LEAST_RATE, 1.0 / actor.seen))
         difference = np.float32(math.log1p(gap)) - actor.interval_mean
@@ -156,8 +176,6 @@ def update_means(
     if log.number >= 0.0:
         actor.number = log.number
     actor.template = log.template
-    if actor.seen < _MOST_SEEN:
-        actor.seen += np.uint32(1)
 
 
 @kernel

@@ -21,8 +21,13 @@ from api_anomaly.kernels import kernel
 HALF_LIVES = (10.0, 180.0, 3_600.0, 86_400.0)
 #: Their indices. Requests are counted at all four, everything else at some of the last three.
 SECONDS_10, MINUTES_3, HOUR_1, DAY_1 = range(4)
-#: Seconds. A log that is later than this sets the clock of its record back (see `advance`).
+#: Seconds. A record whose clock is further ahead of the receiver's is set back by a log that is
+#: later than this (see `advance`).
 MAX_LATENESS = 86_400.0
+#: The time of receiving where nobody knows it: every clock may have jumped ahead.
+UNKNOWN = -math.inf
+#: Seconds. A log that is later than this belongs to another session than the record's last one.
+SESSION_SECONDS = 1_800.0
 
 _RATES = tuple(math.log(2.0) / half_life for half_life in HALF_LIVES)
 _RATE_10S, _RATE_3M, _RATE_1H, _RATE_1D = _RATES
@@ -46,17 +51,19 @@ def decay_factors(elapsed: float) -> Factors:
 
 
 @kernel
-def advance(clock: float, time: float) -> tuple[float, float, float]:
-    """What a log at `time` does to a record whose clock stands at `clock`: (seconds by which the
-    record decays, seconds by which the log is late, new clock).
+def advance(clock: float, time: float, now: float) -> tuple[float, float, float]:
+    """What a log at `time`, received at `now`, does to a record whose clock stands at `clock`:
+    (seconds by which the record decays, seconds by which the log is late, new clock).
 
     A log in time lets the record decay. A late log leaves the record as it is and weighs less, by
-    its own age. A log that is later than MAX_LATENESS means that the clock had jumped ahead (a
-    shipper with a wrong clock): the clock is set back and nothing decays. So one log from the year
-    9999 cannot make a record useless for ever; each jump costs it its counts once at most.
+    its own age, also if it comes days late from a shipper that was cut off. Only a clock that is
+    ahead of the receiver's has jumped ahead (a shipper with a wrong clock): by more than
+    MAX_LATENESS, and the next log as much behind it sets it back, and nothing decays. So one log
+    from the year 9999 cannot make a record useless for ever; each jump costs it its counts once at
+    most.
     """
     if time >= clock:
         return time - clock, 0.0, time
-    if clock - time > MAX_LATENESS:
+    if clock - time > MAX_LATENESS and clock - now > MAX_LATENESS:
         return 0.0, 0.0, time
     return 0.0, clock - time, clock

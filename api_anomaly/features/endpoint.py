@@ -81,12 +81,13 @@ def write_request_features(
 
 
 @kernel
-def settle(endpoint: Record, time: float) -> float:
-    """Decay the recent counts to `time`; returns how many seconds this log is late."""
+def settle(endpoint: Record, time: float, now: float) -> float:
+    """Decay the recent counts to `time`; returns how many seconds this log, received at `now`, is
+    late."""
     if endpoint.seen == 0:
         endpoint.clock = time
         return 0.0
-    gap, lateness, clock = advance(endpoint.clock, time)
+    gap, lateness, clock = advance(endpoint.clock, time, now)
     endpoint.clock = clock
     if gap > 0.0:
         factors = decay_factors(gap)

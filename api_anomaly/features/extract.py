@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from api_anomaly.features import actor, endpoint, peers
-from api_anomaly.features.decay import DAY_1, HOUR_1
+from api_anomaly.features.decay import DAY_1, HOUR_1, SESSION_SECONDS, UNKNOWN
 from api_anomaly.features.log_record import LOG, parse
 from api_anomaly.features.logarithm import log1p_where
 from api_anomaly.features.lru_table import find, see
@@ -40,11 +40,14 @@ class Extraction(NamedTuple):
     keys: NDArray[np.uint64]
 
 
-def extract(memory: Memory, columns: Columns, remember: bool = True) -> Extraction:
+def extract(
+    memory: Memory, columns: Columns, remember: bool = True, now: float = UNKNOWN
+) -> Extraction:
     """Features of n logs in the order given, each against the past before it, which it joins.
 
     With `remember` false the logs still see one another, as if they were remembered, but `memory`
-    stays as it was. O(n).
+    stays as it was. `now`: when the logs were received (Unix seconds); it tells late logs from
+    clocks that had jumped ahead, see `decay.advance`. O(n).
     """
     n, arrays = len(columns), columns.arrays()
     extraction = Extraction(
@@ -54,7 +57,7 @@ def extract(memory: Memory, columns: Columns, remember: bool = True) -> Extracti
     if not remember:
         keys = _all_keys(columns)
         state = memory.copy_of(np.unique(keys[:, :2]), np.unique(keys[:, 2:])).state
-    _extract(state, arrays, *extraction)
+    _extract(state, arrays, now, *extraction)
     return extraction
 
 
@@ -110,21 +113,22 @@ def _write_keys(columns: ColumnArrays, keys: NDArray[np.uint64]) -> None:
 def _extract(
     state: State,
     columns: ColumnArrays,
+    now: float,
     rows: NDArray[np.float32],
     history: NDArray[np.int64],
     keys: NDArray[np.uint64],
 ) -> None:
-    """The pass over n logs into the arrays of an Extraction."""
+    """The pass over n logs, received at `now`, into the arrays of an Extraction."""
     logs = np.zeros(1, LOG)
     for i in range(len(columns.time)):
         log = logs[0]
         parse(log, columns, i)
         keys[i, 0], keys[i, 1], keys[i, 2] = log.user, log.address, log.template
-        history[i] = _extract_one(state, log, rows[i])
+        history[i] = _extract_one(state, log, now, rows[i])
 
 
 @kernel
-def _extract_one(state: State, log: Record, x: NDArray[np.float32]) -> int:
+def _extract_one(state: State, log: Record, now: float, x: NDArray[np.float32]) -> int:
     """Features of one log into x (d,); returns how many logs its user or address had before."""
     user_record = state.actors.records[see(state.actors, log.user)]
     address_record = state.actors.records[see(state.actors, log.address)]
@@ -140,24 +144,27 @@ def _extract_one(state: State, log: Record, x: NDArray[np.float32]) -> int:
     log.peer_surprise_status, log.peer_surprise_write, log.peer_surprise_endpoint = (
         peers.peer_surprises(cells, log, peer_group, traffic, share)
     )
-    _extract_address(x, address_record, log, cells, share)
+    _extract_address(x, address_record, log, now, cells, share)
 
-    gap, lateness = actor.settle(user_record, log.time)
+    gap, lateness = actor.settle(user_record, log.time, now)
     weight = peers.weight_of_user(user_record.requests[HOUR_1])
     previous = actor.previous_template(user_record, gap)
-    surprise = peers.transition_surprise(cells, previous, log.template, share)
+    surprise = 0.0
+    if lateness <= SESSION_SECONDS:
+        surprise = peers.transition_surprise(cells, previous, log.template, share)
     x[F.user_gap] = gap
     x[F.transition_surprise] = surprise
-    write_active_hours(x, user_record, log.time)
+    write_active_hours(x, user_record, log.time, lateness)
     actor.count_log(user_record, log, lateness)
     write_novelties(x, user_record, log, traffic, weight, lateness)
     actor.update_means(user_record, log, gap, lateness, surprise)
     actor.write_features(x, USER, user_record)
 
-    endpoint_lateness = endpoint.settle(endpoint_record, log.time)
+    endpoint_lateness = endpoint.settle(endpoint_record, log.time, now)
     endpoint.count_recent(endpoint_record, log, prior_logs, weight, endpoint_lateness)
     endpoint.write_features(x, endpoint_record)
-    peers.count_transition(cells, previous, log.template, weight)
+    if lateness <= SESSION_SECONDS:
+        peers.count_transition(cells, previous, log.template, weight)
     _update_baselines(state, log, prior_logs, weight, 1.0 / user_record.requests[DAY_1])
     log1p_where(x, IS_LOG1P)
     return history
@@ -165,12 +172,19 @@ def _extract_one(state: State, log: Record, x: NDArray[np.float32]) -> int:
 
 @kernel
 def _extract_address(
-    x: NDArray[np.float32], address: Record, log: Record, cells: peers.Cells, share: float
+    x: NDArray[np.float32],
+    address: Record,
+    log: Record,
+    now: float,
+    cells: peers.Cells,
+    share: float,
 ) -> None:
     """Features of the log's address into x (d,). `share`: of the endpoint in all traffic."""
-    gap, lateness = actor.settle(address, log.time)
+    gap, lateness = actor.settle(address, log.time, now)
     previous = actor.previous_template(address, gap)
-    surprise = peers.transition_surprise(cells, previous, log.template, share)
+    surprise = 0.0
+    if lateness <= SESSION_SECONDS:
+        surprise = peers.transition_surprise(cells, previous, log.template, share)
     actor.count_log(address, log, lateness)
     actor.count_new(address, log, log.user, lateness)
     actor.update_means(address, log, gap, lateness, surprise)

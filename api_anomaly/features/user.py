@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from api_anomaly.features.actor import count_new, read_count
-from api_anomaly.features.decay import DAY_1
+from api_anomaly.features.decay import DAY_1, SESSION_SECONDS
 from api_anomaly.features.endpoint import PRIOR
 from api_anomaly.features.peers import count_novelties
 from api_anomaly.features.probability import LOG2E, surprise
@@ -21,12 +21,13 @@ _FULL_SURPRISE_LOGS = 5.0  # with n logs a novelty surprises by n / (n + this)
 
 
 @kernel
-def write_active_hours(x: NDArray[np.float32], user: Record, time: float) -> None:
-    """How unusual the hour of the week is for the user into x (d,); then the hour is counted."""
+def write_active_hours(x: NDArray[np.float32], user: Record, time: float, lateness: float) -> None:
+    """How unusual the hour of the week is for the user into x (d,); then the hour is counted,
+    unless the log is from a session before: the hour may have been counted then."""
     hours = int(math.floor(time / 3_600.0))
     hour, day = hours % 24, (hours // 24 + 3) % 7  # the first of January 1970 was a Thursday
     x[F.user_hour_surprise] = _hour_surprise(user, hour, day)
-    if user.hour != day * 24 + hour:
+    if user.hour != day * 24 + hour and lateness <= SESSION_SECONDS:
         user.hour = day * 24 + hour
         _count_hour(user.hours, hour)
         _count_hour(user.days, day)

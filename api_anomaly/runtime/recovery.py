@@ -38,7 +38,7 @@ class Recovery:
         """Remember the logs after `position`, about 6 µs each. Holds the registry's lock."""
         for entry in self._history.read(position):
             threshold = entry.facts.get("threshold")
-            detections = served.detector.detect(entry.columns, threshold, True)
+            detections = served.detector.detect(entry.columns, threshold, True, entry.received)
             if detections.anomalies:
                 self._anomalies.add(detections.labels)
             self._restore(entry, served.version, detections)

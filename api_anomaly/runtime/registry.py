@@ -5,6 +5,7 @@ lock; a large one in a thread, while the loop holds the lock for it and serves o
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -113,7 +114,7 @@ class ModelRegistry:
     ) -> Detections:
         def observe() -> Detections:
             before()
-            return served.detector.detect(columns, threshold, remember)
+            return served.detector.detect(columns, threshold, remember, time.time())
 
         if len(columns) <= self._inline_logs:
             return observe()

@@ -16,7 +16,7 @@ from api_anomaly.features.table import FEATURES
 from tests.support.reference_log_record import ParsedLog, join, parse
 
 HALF_LIVES = {"10s": 10.0, "3m": 180.0, "1h": 3_600.0, "1d": 86_400.0}
-DAY = 86_400.0
+DAY, SESSION = 86_400.0, 1_800.0
 SESSION_START, TOTAL, PEER_GROUP, DENIED = 1, 2, 6, 0x9E3779B97F4A7C15
 STATUS_CLASSES, METHODS = 6, 10
 
@@ -60,13 +60,13 @@ class Actor:
     counterparts: ForgettingSet = field(default_factory=lambda: ForgettingSet(128))
     user_agents: ForgettingSet = field(default_factory=lambda: ForgettingSet(64))
 
-    def settle(self, time: float) -> tuple[float, float]:
+    def settle(self, time: float, now: float) -> tuple[float, float]:
         """Move to `time`; (seconds since the last log, seconds of lateness)."""
         if not self.seen:
             self.first = self.last = time
         if time < self.last:
             lateness = self.last - time
-            if lateness <= DAY:
+            if lateness <= DAY or self.last <= now + DAY:
                 return 0.0, lateness
             self.last = time
             return 0.0, 0.0
@@ -109,11 +109,14 @@ class Actor:
         return new
 
     def previous_template(self, gap: float) -> int:
-        return SESSION_START if self.seen == 0 or gap > 1_800.0 else self.template
+        return SESSION_START if self.seen == 0 or gap > SESSION else self.template
 
     def update_means(self, log: ParsedLog, gap: float, lateness: float, surprise: float) -> None:
-        if self.seen and lateness == 0.0:
-            rate = max(0.1, 1.0 / self.seen)
+        self.seen += 1
+        if lateness > SESSION:
+            return
+        if self.seen > 1 and lateness == 0.0:
+            rate = max(0.1, 1.0 / (self.seen - 1))
             difference = math.log1p(gap) - self.interval_mean
             self.interval_mean += rate * difference
             self.interval_variance = (1.0 - rate) * (self.interval_variance + rate * difference**2)
@@ -122,7 +125,6 @@ class Actor:
                 is_step = 1.0 <= abs(log.number - self.number) <= 3.0
                 self.sequential_share += 0.1 * (is_step - self.sequential_share)
             self.number = log.number
-        self.seen += 1
         rate = max(0.1, 1.0 / self.seen)
         self.transition_surprise += rate * (surprise - self.transition_surprise)
         self.template = log.template
@@ -170,7 +172,7 @@ class Baseline:
     recent: defaultdict[tuple[str, str], float] = field(default_factory=lambda: defaultdict(float))
     moments: dict[str, list[float]] = field(default_factory=lambda: defaultdict(lambda: [0.0] * 3))
 
-    def count_recent(self, log: ParsedLog, prior_logs: int, weight: float) -> None:
+    def count_recent(self, log: ParsedLog, prior_logs: int, weight: float, now: float) -> None:
         """Decay the recent counts and add a log of a user with `prior_logs` logs before it."""
         lateness = 0.0
         if self.clock is None:
@@ -180,7 +182,7 @@ class Baseline:
                 decay = 2.0 ** (-(log.time - self.clock) / HALF_LIVES[half_life])
                 self.recent[name, half_life] *= decay
             self.clock = log.time
-        elif self.clock - log.time > DAY:
+        elif self.clock - log.time > DAY and self.clock > now + DAY:
             self.clock = log.time
         else:
             lateness = self.clock - log.time
@@ -274,7 +276,11 @@ def bits(part: float, whole: float, expected: float, strength: float) -> float:
 class ReferenceExtractor:
     """A memory and the pass over it."""
 
-    def __init__(self, actors: int = 1_000_000, endpoints: int = 1_000_000) -> None:
+    def __init__(
+        self, actors: int = 1_000_000, endpoints: int = 1_000_000, now: float = -math.inf
+    ) -> None:
+        """`now`: when the logs are received."""
+        self.now = now
         self.actors: OrderedDict[int, Actor] = OrderedDict()
         self.endpoints: OrderedDict[int, Baseline] = OrderedDict()
         self.capacity = actors, endpoints
@@ -307,16 +313,19 @@ class ReferenceExtractor:
             for key in (log.template, log.endpoint, join(log.user_agent, PEER_GROUP))
         )
         values, prior_logs = self.request_features(log, template, endpoint), user.seen
-        gap, lateness = user.settle(log.time)
-        address_gap, address_lateness = address.settle(log.time)
+        gap, lateness = user.settle(log.time, self.now)
+        address_gap, address_lateness = address.settle(log.time, self.now)
         weight = 1.0 / (1.0 + user.counts["requests", "1h"] / 10.0)
         share = self.share(template)
         previous = user.previous_template(gap), address.previous_template(address_gap)
-        surprises = [self.transition_surprise(one, log.template, share) for one in previous]
+        surprises = [
+            0.0 if seconds > SESSION else self.transition_surprise(one, log.template, share)
+            for one, seconds in zip(previous, (lateness, address_lateness), strict=True)
+        ]
         values |= {
             "user_gap": gap,
             "transition_surprise": surprises[0],
-            "user_hour_surprise": hour_surprise(user, log.time),
+            "user_hour_surprise": hour_surprise(user, log.time, lateness),
         }
         peer_surprises = self.peer_surprises(log, peer_group, share)
         for actor, seconds in ((user, lateness), (address, address_lateness)):
@@ -334,12 +343,12 @@ class ReferenceExtractor:
             values |= {f"{who}_{name}": value for name, value in actor.features().items()}
             values[f"{who}_new_{counterparts}_1d"] = actor.counts["new_counterparts", "1d"]
         values["address_denied_users_1d"] = address.counts["denied_counterparts", "1d"]
-        endpoint.count_recent(log, prior_logs, weight)
+        endpoint.count_recent(log, prior_logs, weight, self.now)
         values |= endpoint.features()
         peer_weight, peer_surprise = 1.0 / user.counts["requests", "1d"], sum(
             peer_surprises.values()
         )
-        self.count_traffic(log, weight, previous[0], peer_weight)
+        self.count_traffic(log, weight, None if lateness > SESSION else previous[0], peer_weight)
         for baseline, own_weight in (
             (endpoint, weight),
             (template, weight),
@@ -425,11 +434,13 @@ class ReferenceExtractor:
         return values
 
     def count_traffic(
-        self, log: ParsedLog, weight: float, previous: int, peer_weight: float
+        self, log: ParsedLog, weight: float, previous: int | None, peer_weight: float
     ) -> None:
         traffic = self.traffic
-        for pair in ((previous, log.template), (previous, TOTAL), (TOTAL, log.status)):
-            self.cell(*pair, weight)
+        if previous is not None:
+            self.cell(previous, log.template, weight)
+            self.cell(previous, TOTAL, weight)
+        self.cell(TOTAL, log.status, weight)
         for item in (log.template, log.status, TOTAL):
             self.cell(log.user_agent, item, peer_weight)
         traffic.weight += weight
@@ -448,14 +459,14 @@ class ReferenceExtractor:
                 baseline.total /= 2
 
 
-def hour_surprise(user: Actor, time: float) -> float:
+def hour_surprise(user: Actor, time: float, lateness: float) -> float:
     """Bits by which hour and day are rare among the user's active hours; then they are counted."""
     hours = math.floor(time / 3_600.0)
     hour, day = hours % 24, (hours // 24 + 3) % 7
     near = (2 * user.hours[hour] + user.hours[(hour + 1) % 24] + user.hours[(hour - 1) % 24]) / 4
     by_hour = bits(near, user.hours.total(), 1 / 24, 6.0) - math.log2(24)
     by_day = bits(user.days[day], user.days.total(), 1 / 7, 3.0) - math.log2(7)
-    if user.hour != day * 24 + hour:
+    if user.hour != day * 24 + hour and lateness <= SESSION:
         user.hour = day * 24 + hour
         for counts, column in ((user.hours, hour), (user.days, day)):
             if counts[column] == 255:
