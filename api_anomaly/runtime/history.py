@@ -7,6 +7,7 @@ at the same time share one flush. Parquet files are written by a process of thei
 
 import asyncio
 import json
+import subprocess
 import sys
 import tempfile
 import threading
@@ -54,9 +55,14 @@ class HistorySpan(NamedTuple):
         if not len(columns):
             return self
         first, last = float(columns.time.min()), float(columns.time.max())
-        if not self.logs:
-            return HistorySpan(len(columns), first, last)
-        return HistorySpan(self.logs + len(columns), min(self.first, first), max(self.last, last))
+        return self.joined(HistorySpan(len(columns), first, last))
+
+    def joined(self, other: "HistorySpan") -> "HistorySpan":
+        """Both spans as one."""
+        if not self.logs or not other.logs:
+            return self if self.logs else other
+        first, last = min(self.first, other.first), max(self.last, other.last)
+        return HistorySpan(self.logs + other.logs, first, last)
 
 
 class Missing(NamedTuple):
@@ -97,6 +103,8 @@ class HistoryService:
         self._stopping = asyncio.Event()
         self._expired_hour = 0
         self.span = HistorySpan(0, 0.0, 0.0)
+        #: The logs in the open segment.
+        self._since_roll = HistorySpan(0, 0.0, 0.0)
 
     def _opened_log(self, folder: Path) -> LogJournal | None:
         """The journal; None if its folder cannot be used, which must not prevent a start."""
@@ -126,6 +134,7 @@ class HistoryService:
                 self._metrics.count("storage_failures_total", "history")
                 raise
         self.span = self.span.plus(entry.columns)
+        self._since_roll = self._since_roll.plus(entry.columns)
 
     async def flushed(self) -> None:
         """Wait until everything that was appended before is on disk. Raises StorageFailed."""
@@ -191,33 +200,46 @@ class HistoryService:
         assert self._log is not None
         with self._appending:
             self._log.roll()
+            self._since_roll = HistorySpan(0, 0.0, 0.0)
             self._opened = time.monotonic()
 
-    async def start(self) -> None:
-        """Count the logs of earlier runs. A store that cannot be read is reported."""
-        if self._log is None:
-            return
-        try:
-            await self.compact()
-            found = await self._worker("count")
-            if found["logs"]:
-                self.span = HistorySpan(found["logs"], found["first"], found["last"])
-        except AnomalyError as error:
-            self._failed(error)
-
     async def run(self) -> None:
-        """Move logs to Parquet files and delete old ones, until `stop`."""
-        pause = _CHECK_SECONDS
-        while not self._stopping.is_set():
-            with suppress(TimeoutError):
-                async with asyncio.timeout(pause):
-                    await self._stopping.wait()
+        """Count the logs of earlier runs, move logs to Parquet files and delete old ones, until
+        `stop`. What is not moved yet stays in the journal for the next start."""
+        work = asyncio.create_task(self._work())
+        stopped = asyncio.create_task(self._stopping.wait())
+        await asyncio.wait([work, stopped], return_when=asyncio.FIRST_COMPLETED)
+        for task in (work, stopped):
+            task.cancel()
+        await asyncio.gather(work, stopped, return_exceptions=True)
+
+    async def _work(self) -> None:
+        step = self._count
+        while True:
             pause = _CHECK_SECONDS
             try:
-                await self._maintain()
+                await step()
+                step = self._maintain
             except AnomalyError as error:
                 self._failed(error)
                 pause = _RETRY_SECONDS
+            except Exception as error:  # whatever it is, the next round must be tried
+                self._journal.failure("history failed", error)
+                pause = _RETRY_SECONDS
+            await asyncio.sleep(pause)
+
+    async def _count(self) -> None:
+        """Count all logs that are kept."""
+        if self._log is None or not (self._log.closed or self._has_files()):
+            return
+        await self.compact()
+        async with self._compacting:
+            found = await self._worker("count")
+            counted = HistorySpan(found["logs"], found["first"] or 0.0, found["last"] or 0.0)
+            self.span = counted.joined(self._since_roll)
+
+    def _has_files(self) -> bool:
+        return "://" in self._url or Path(self._url).exists()
 
     async def _maintain(self) -> None:
         if self._log is None:
@@ -225,7 +247,7 @@ class HistoryService:
         self._metrics.set("history_logs", self.span.logs)
         self._metrics.set("history_journal_bytes", self._log.size)
         old = time.monotonic() - self._opened > _SEGMENT_SECONDS and self._log.size > 0
-        if old or self._log.size > _SEGMENT_BYTES or self._stopping.is_set():
+        if old or self._log.size > _SEGMENT_BYTES:
             await self.compact()
         hour = int(time.time() // 3600)
         if hour != self._expired_hour:
@@ -239,7 +261,7 @@ class HistoryService:
         return min(self.span.last, time.time()) if self.span.logs else time.time()
 
     def stop(self) -> None:
-        """End `run` after the journal was moved to Parquet files."""
+        """End `run`; a worker process is ended too, and repeats its work after the next start."""
         self._stopping.set()
 
     def _failed(self, error: AnomalyError) -> None:
@@ -248,19 +270,19 @@ class HistoryService:
 
     async def _worker(self, command: str, **options: Any) -> dict[str, Any]:
         """The result of a command of the worker process. Raises StorageFailed."""
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            *("-m", _WORKER, command),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
+        process = subprocess.Popen(
+            [sys.executable, "-m", _WORKER, command],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
         )
         request = json.dumps({"url": self._url, **options}).encode()
+        work = asyncio.ensure_future(in_thread(process.communicate, request))
         try:
-            output, errors = await process.communicate(request)
+            output, errors = await asyncio.shield(work)
         except asyncio.CancelledError:
-            with suppress(ProcessLookupError):
-                process.kill()
+            process.kill()
+            await work
             raise
         if process.returncode != 0:
             lines = errors.decode("utf-8", "replace").strip().splitlines() or ["it was killed"]

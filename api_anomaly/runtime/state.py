@@ -78,7 +78,6 @@ async def running(
     await _load_model(state)
     if state.registry.served is None:
         await in_thread(state.recovery.restore_responses)
-    await state.history.start()
     await in_thread(release_memory)
     state.feedback.measure()
     services = (state.first_training, state.history)

@@ -1,14 +1,13 @@
 """POST /ingest: lines in, kept and scored, each by itself."""
 
 import json
-import time
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import httpx
-import pandas as pd
+
+from tests.support.history import kept_logs, wait_until
 
 
 def combined(log: dict[str, Any]) -> str:
@@ -30,12 +29,6 @@ def ingest(client: httpx.Client, body: str | bytes, **headers: str) -> dict[str,
     return found
 
 
-def wait_until(reached: Callable[[], bool]) -> None:
-    end = time.monotonic() + 300
-    while not reached():
-        assert time.monotonic() < end
-
-
 def test_lines_are_kept_before_there_is_a_model(serve, logs, tmp_path: Path) -> None:
     lines = "\n".join(map(combined, logs(100)))
     with serve() as client:
@@ -47,7 +40,7 @@ def test_lines_are_kept_before_there_is_a_model(serve, logs, tmp_path: Path) -> 
         assert found["first_training"] == status["first_training"]
         assert status["first_training"]["missing_logs"] == 9_900
         assert status["first_training"]["missing_hours"] > 0
-    frame = pd.read_parquet(tmp_path / "models" / "history")
+    frame = kept_logs(tmp_path / "models")
     assert len(frame) == 100
     assert set(frame["user_id"]) == {log["user_id"] for log in logs(100)}
 

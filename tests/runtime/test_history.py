@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-import pandas as pd
+from tests.support.history import kept_logs, wait_until
 
 
 def test_what_is_detected_is_kept_and_can_be_trained_on(serve, logs, tmp_path: Path) -> None:
@@ -17,9 +17,9 @@ def test_what_is_detected_is_kept_and_can_be_trained_on(serve, logs, tmp_path: P
         trained = client.post("/train", json={"source": "history"})
         assert (trained.status_code, trained.json()["training_samples"]) == (200, 200)
         assert client.get("/status").json()["model_version"] == trained.json()["model_version"]
-    assert len(pd.read_parquet(tmp_path / "models" / "history", filters=None)) == 200
+    assert len(kept_logs(tmp_path / "models")) == 200
     with serve(forest_trees=5) as client:
-        assert client.get("/status").json()["history"]["logs"] == 200
+        wait_until(lambda: bool(client.get("/status").json()["history"]["logs"] == 200))
 
 
 def test_a_history_without_logs_is_a_named_error(serve) -> None:
