@@ -32,12 +32,14 @@ from api_anomaly.logs.formats.normalize import (
     normalize,
     normalize_columns,
 )
-from api_anomaly.logs.formats.registry import ANY_JSON, Candidates, candidates
+from api_anomaly.logs.formats.registry import ANY_JSON, Candidates, candidates, recognize
 from api_anomaly.logs.formats.unwrap import (
+    carried_text,
     decode,
     events_of_text,
     is_document,
     joined_parts,
+    record_of,
     unwrap,
 )
 from api_anomaly.logs.records import Records, joined
@@ -182,7 +184,7 @@ class StreamReader:
     def read_events(self, events: Iterable[Event]) -> ReadResult:
         """The logs of events. Raises FormatUnknown, FormatAmbiguous."""
         batch = _Batch()
-        events = list(events)
+        events = [carried_text(event) for event in events]
         indices = [index for index, event in enumerate(events) if isinstance(event.value, str)]
         texts = [str(events[index].value) for index in indices]
         left = self._read_plain(texts, [events[index].position for index in indices], batch)
@@ -206,6 +208,11 @@ class StreamReader:
         lines: list[TextLine] = []
         for event in joined_parts(events):
             if self._reads_as_it_is(event, batch):
+                continue
+            record = record_of(event.value)
+            row = recognize(record, self._formats.json) if record else None
+            if record and row:  # the usual case, without the steps of `unwrap`
+                self._read_record(record, row, event.position, event.time, batch)
                 continue
             empty = True
             for leaf in unwrap(event, self._formats.json):

@@ -228,6 +228,34 @@ def _part(value: str | dict[str, Value]) -> tuple[str, str, bool] | None:
 
 # --- An event
 
+#: What shippers put beside the line in `message`. A record of these keys alone is no request.
+_BESIDE_MESSAGE = frozenset(
+    "message @timestamp @version timestamp host hostname agent log ecs input source source_type"
+    " file path offset stream tag tags fields container kubernetes cloud observer".split()
+)
+
+
+def carried_text(event: Event) -> Event:
+    """The event with the text of its `message` instead of a record that only carries a line."""
+    value = event.value
+    if not isinstance(value, dict) or not _BESIDE_MESSAGE.issuperset(value):
+        return event
+    text = value.get("message")
+    return event._replace(value=text) if isinstance(text, str) and text[:1] != "{" else event
+
+
+def record_of(value: str | dict[str, Value]) -> dict[str, Value] | None:
+    """A record, also from a line that is one JSON object; None for other lines."""
+    if isinstance(value, dict):
+        return value
+    if value[:1] != "{":
+        return None
+    try:
+        record = msgspec.json.decode(value)
+    except (msgspec.DecodeError, RecursionError):
+        return None
+    return record if isinstance(record, dict) else None
+
 
 def unwrap(event: Event, formats: tuple[JsonFormat, ...] = JSON_FORMATS) -> Iterator[Leaf]:
     """What `event` holds: lines, and objects that one of `formats` recognizes. An object that holds
