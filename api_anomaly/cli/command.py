@@ -5,11 +5,14 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from ipaddress import ip_network
 from typing import TYPE_CHECKING, NamedTuple
+from zoneinfo import ZoneInfo
 
 if TYPE_CHECKING:
     from api_anomaly.client.replay import Consoles
     from api_anomaly.client.service import Service
+    from api_anomaly.logs.formats.format import ReadOptions
 
 DEFAULT_URL = "http://127.0.0.1:8000"
 DEFAULT_TIMEOUT_SECONDS = 900.0  # a training on a large file takes minutes
@@ -44,20 +47,49 @@ def add_service_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_log_arguments(parser: argparse.ArgumentParser) -> None:
-    """`LOGFILE`, `--format` and `--limit`."""
-    from api_anomaly.client.input_formats import INPUT_FORMATS
-
+    """`LOGFILE`, how it is read, and `--limit`."""
     parser.add_argument("logfile", metavar="LOGFILE", help="plain or gzip; - is standard input")
-    names = "".join(f", {name} = {row.title}" for name, row in INPUT_FORMATS.items())
     parser.add_argument(
         "--format",
-        choices=["auto", *INPUT_FORMATS],
         default="auto",
-        help=f"auto = detect it from the first lines (default){names}",
+        metavar="NAME",
+        help="a name of GET /formats; auto = recognize it (default)",
+    )
+    parser.add_argument(
+        "--log-format",
+        metavar="DIRECTIVE",
+        help="the server's own: nginx log_format, Apache LogFormat, Envoy, or the columns of W3C",
+    )
+    parser.add_argument(
+        "--trusted-proxies",
+        default=os.environ.get("LOG_TRUSTED_PROXIES", ""),
+        metavar="NETWORKS",
+        help="LOG_TRUSTED_PROXIES of the service, for the logs that train (default: the"
+        " environment's)",
+    )
+    parser.add_argument(
+        "--time-zone",
+        default=os.environ.get("LOG_TIME_ZONE", "UTC"),
+        metavar="ZONE",
+        help="LOG_TIME_ZONE of the service, for the logs that train (default: the environment's,"
+        " else UTC)",
     )
     parser.add_argument(
         "--limit", type=positive_int, metavar="LINES", help="use only the first lines"
     )
+
+
+def read_options(options: argparse.Namespace) -> "ReadOptions":
+    """How to read the log file. Raises CommandError."""
+    from api_anomaly.logs.formats.format import ReadOptions
+
+    networks = filter(None, map(str.strip, options.trusted_proxies.split(",")))
+    try:
+        trusted = tuple(ip_network(network) for network in networks)
+        zone = ZoneInfo(options.time_zone)
+    except (ValueError, OSError, KeyError) as error:
+        raise CommandError(f"--trusted-proxies or --time-zone: {error}") from error
+    return ReadOptions(options.format, options.log_format, trusted, zone)
 
 
 @contextmanager

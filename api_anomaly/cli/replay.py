@@ -1,4 +1,4 @@
-"""`api-anomaly replay`: train on the earlier part of a log file, detect on the rest."""
+"""`api-anomaly replay`: train on the earlier part of a log file, send the rest, report."""
 
 import argparse
 from pathlib import Path
@@ -10,6 +10,7 @@ from api_anomaly.cli.command import (
     connect,
     open_consoles,
     positive_int,
+    read_options,
     share,
 )
 
@@ -24,17 +25,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="share of the lines to train on (default %(default)g)",
     )
     parser.add_argument(
-        "--no-train", action="store_true", help="detect on all lines with the served model"
+        "--no-train", action="store_true", help="send all lines to the served model"
     )
     parser.add_argument(
         "--batch",
         type=positive_int,
         default=1000,
-        metavar="LOGS",
-        help="logs in one request (default %(default)s)",
-    )
-    parser.add_argument(
-        "--threshold", type=float, help="flag scores below this (default: the model's own)"
+        metavar="LINES",
+        help="lines in one request (default %(default)s)",
     )
     parser.add_argument(
         "--top",
@@ -53,11 +51,10 @@ def run(options: argparse.Namespace) -> int:
 
     replay_options = ReplayOptions(
         logfile=options.logfile,
-        format=options.format,
+        read=read_options(options),
         train_share=None if options.no_train else options.train_share,
         batch=options.batch,
         limit=options.limit,
-        threshold=options.threshold,
         top=options.top,
         json_report=options.json,
     )
@@ -68,16 +65,18 @@ def run(options: argparse.Namespace) -> int:
 
 COMMAND = Command(
     name="replay",
-    summary="train on the earlier part of a log file, detect on the rest",
+    summary="train on the earlier part of a log file, send the rest, report",
     manual="""\
 Replay an access log against a running service: train on the earlier part (the new model replaces
-the served one), detect on the rest, and print the anomalies by user, the most anomalous logs with
-their reasons, and the totals. Where the file has labels, also how many attacks were found.
+the served one), send the lines of the rest as they are, and print the anomalies by user, the most
+anomalous logs with their reasons, and the totals. Where the file has labels, also how many attacks
+were found. The service keeps the logs that are sent.
 
 examples:
   api-anomaly replay access.log --token my-token
   api-anomaly replay access.log.gz --no-train --json report.json
-  kubectl logs deploy/nginx | api-anomaly replay - --train-share 0.8""",
+  kubectl logs deploy/nginx | api-anomaly replay - --train-share 0.8
+  api-anomaly replay access.log --log-format '$remote_addr [$time_local] "$request" $status'""",
     add_arguments=add_arguments,
     run=run,
 )

@@ -8,6 +8,7 @@ from api_anomaly.cli.command import (
     add_service_arguments,
     connect,
     open_consoles,
+    read_options,
 )
 
 
@@ -20,7 +21,9 @@ def run(options: argparse.Namespace) -> int:
     from api_anomaly.client.replay import train_on_file
 
     with connect(options.url, options.token, options.timeout) as service:
-        train_on_file(options.logfile, options.format, options.limit, service, open_consoles())
+        train_on_file(
+            options.logfile, read_options(options), options.limit, service, open_consoles()
+        )
     return 0
 
 

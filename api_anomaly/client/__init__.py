@@ -1,16 +1,15 @@
 """The client: an access log in, a report out, over HTTP only.
 
-    source.py      bytes, gzip -> lines or JSON items
-    reader.py      lines -> logs, by api_anomaly.logs.formats; label.py: labels in lines
-    input_formats.py    the formats of files by name
+    source.py      bytes, gzip -> lines; JSON across lines -> one object a line
+    lines.py       what is wrong with lines; the column header of a W3C log
     service.py     the service over HTTP: safe retries, errors that say what happened
-    training.py    one training request of many logs
-    detection.py   detection in batches
+    ingestion.py   lines as they are -> POST /ingest, in batches; label.py: labels in lines
+    training.py    lines -> logs, by api_anomaly.logs.formats -> one training request
     summary.py     anomalies by user or address; labels.py: detections against the labels of a file
     report.py      the printed report; json_report.py: the same for programs
-    replay.py      all of the above: train on the earlier part, detect on the rest
+    replay.py      all of the above: train on the earlier part, send the rest
     smoke.py       a smoke test of a deployment
 
-Of the service it imports `api_anomaly.logs.formats` only: everything else goes through the HTTP
-contract, so what works here works for any client.
+Of the service it imports `api_anomaly.logs.formats` only, for training; all else goes through the
+HTTP contract, so what works here works for any client.
 """

@@ -1,4 +1,4 @@
-"""What a labelled file knows about a log. Used in reports, never sent to the service."""
+"""What a labelled file knows about a log. Used in reports; the service ignores labels."""
 
 import json
 from typing import NamedTuple
@@ -12,7 +12,7 @@ class Label(NamedTuple):
 
     is_attack: bool | None  # None = unknown
     attack: str | None  # family of the attack
-    actor: str | None  # who sent the request, where the file says so
+    actor: str  # who sent the request: as the file says, else the user, else the address
     case: str | None  # simulated files: which hard case of benign behaviour
 
     @property
@@ -25,22 +25,22 @@ class Label(NamedTuple):
         return f"benign: {self.case}" if self.case else "benign"
 
 
-def label_of(value: Value) -> Label | None:
-    """The label of a decoded record or of a line with one; None without a label."""
-    if isinstance(value, str):
-        value = _decode(value) if '"label"' in value else None
-    if not isinstance(value, dict) or "label" not in value:
+def label_of(line: bytes) -> Label | None:
+    """The label of a line that is a JSON object with one; None without a label."""
+    record = _decode(line) if b'"label"' in line else None
+    if not isinstance(record, dict) or "label" not in record:
         return None
-    label = value["label"]
+    label = record["label"]
+    names = (text(record.get(name), USER_LENGTH) for name in ("actor", "user_id", "ip_address"))
     return Label(
         is_attack=bool(label) if label in (0, 1) and isinstance(label, (int, float)) else None,
-        attack=text(value.get("attack"), USER_LENGTH),
-        actor=text(value.get("actor"), USER_LENGTH),
-        case=text(value.get("case"), USER_LENGTH),
+        attack=text(record.get("attack"), USER_LENGTH),
+        actor=next(filter(None, names), "-"),
+        case=text(record.get("case"), USER_LENGTH),
     )
 
 
-def _decode(line: str) -> Value:
+def _decode(line: bytes) -> Value:
     try:
         value: Value = json.loads(line)
     except (ValueError, RecursionError):

@@ -1,18 +1,17 @@
 """Detections against the labels of a file: recall, precision, false positives, by log and actor.
 
-Logs with an unknown label (null) are in no figure. An actor is what the file says (`actor`), else
-the user, else the address. An actor with at least one attack log is an attacker; the benign logs of
-an attacker count as benign, and their false positives are also counted on their own.
+Logs with an unknown label (null) are in no figure. An actor with at least one attack log is an
+attacker; the benign logs of an attacker count as benign, and their false positives are also counted
+on their own.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from statistics import median
 from typing import NamedTuple
 
-from api_anomaly.client.reader import Entry
-from api_anomaly.client.summary import actor_name
+from api_anomaly.client.label import Label
 
 
 @dataclass
@@ -51,24 +50,20 @@ class LabelReport:
     _attacks: dict[tuple[str, str], ActorStats] = field(default_factory=dict)  # (family, actor)
     _benign: dict[str, ActorStats] = field(default_factory=dict)  # actor
 
-    def add(self, entries: Sequence[Entry], flagged: frozenset[int]) -> None:
-        """Count one batch; `flagged` holds the indices of its anomalies."""
-        for index, entry in enumerate(entries):
-            label = entry.label
-            if label is None:
-                continue
+    def add(self, labels: Mapping[int, Label], flagged: Set[int]) -> None:
+        """Count one batch: line number -> label, and the lines with anomalies."""
+        for line, label in labels.items():
             if label.is_attack is None:
                 self.unknown += 1
                 continue
-            actor = label.actor or actor_name(entry)
             if label.is_attack:
                 family = label.attack or "attack"
-                stats = self._attacks.setdefault((family, actor), ActorStats())
+                stats = self._attacks.setdefault((family, label.actor), ActorStats())
             else:
-                stats = self._benign.setdefault(actor, ActorStats())
-                if label.case and index in flagged:
+                stats = self._benign.setdefault(label.actor, ActorStats())
+                if label.case and line in flagged:
                     self._cases[label.case] += 1
-            stats.add(index in flagged)
+            stats.add(line in flagged)
 
     @property
     def labelled(self) -> bool:

@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from api_anomaly.logs.formats.format import Value
-from api_anomaly.client.detection import Outcome
+from api_anomaly.client.ingestion import Outcome
 from api_anomaly.client.summary import SEVERITIES, Group
 from api_anomaly.client.training import Training
 from api_anomaly.client.labels import Family, LabelReport
@@ -36,7 +36,8 @@ def print_report(console: Console, outcome: Outcome, memory_bytes: float | None)
         console.print(_logs(outcome))
     elif outcome.summary.logs:
         console.print(f"No log was flagged: none scores below {_short(outcome.threshold)}.")
-        console.print("A higher threshold (--threshold) flags more.")
+    if outcome.counts["accepted"] and not outcome.summary.logs:
+        console.print("The service has no model yet: it keeps the logs, and examined none.")
     if outcome.label_report.labelled:
         print_label_report(console, outcome.label_report)
     print_pairs(console, "Totals", total_rows(outcome, memory_bytes))
@@ -61,7 +62,7 @@ def _groups(outcome: Outcome) -> Table:
         table.add_row(
             printable(group.name, 22),
             _severity(group.severity, group.risk),
-            f"{group.flagged:,} of {outcome.summary.seen[group.name]:,}",
+            f"{group.flagged:,}",
             Text("\n").join(_group_lines(group)),
         )
     return table
@@ -154,18 +155,19 @@ def total_rows(outcome: Outcome, memory_bytes: float | None) -> list[tuple[str, 
     summary = outcome.summary
     rows = training_rows(outcome.training) if outcome.training is not None else []
     rate = summary.anomalies / summary.logs if summary.logs else None
-    speed = (
-        f"{summary.logs / outcome.detect_seconds:,.0f} logs/s" if outcome.detect_seconds else "-"
-    )
+    counts = outcome.counts
+    speed = f"{counts['accepted'] / outcome.seconds:,.0f} logs/s" if outcome.seconds else "-"
     severities = ", ".join(f"{summary.severities[name]:,} {name}" for name in reversed(SEVERITIES))
     rows += [
+        ("format", outcome.format or "-"),
         (
-            "logs examined",
-            f"{summary.logs:,} in {outcome.detect_seconds:.1f} s ({speed}, with reading and HTTP)",
+            "logs sent",
+            f"{counts['accepted']:,} in {outcome.seconds:.1f} s ({speed}, with reading and HTTP)",
         ),
+        ("logs examined", f"{summary.logs:,}"),
+        ("lines left out, no logs", f"{outcome.lines.bad:,}"),
         ("anomalies", f"{summary.anomalies:,} ({_percent(rate)}): {severities}"),
-        ("model, threshold", f"{outcome.model_version}, {_short(outcome.threshold)}"),
-        ("model confidence", _percent(outcome.confidence)),
+        ("model, threshold", f"{outcome.model_version or '-'}, {_short(outcome.threshold)}"),
     ]
     if memory_bytes is not None:
         rows.append(("memory of the service", f"{memory_bytes / 2**20:,.0f} MiB"))

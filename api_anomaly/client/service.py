@@ -1,18 +1,18 @@
-"""The service over HTTP: JSON bodies, safe retries, errors that say what happened."""
+"""The service over HTTP: safe retries, errors that say what happened."""
 
-import json
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
+from urllib.parse import urlencode
 from uuid import uuid4
 
 import httpx
 
-from api_anomaly.logs.records import LogFields
-
 MAX_ATTEMPTS = 6
 MAX_PAUSE_SECONDS = 30.0  # between two attempts
+# As long as the service says when to come again, that is waited for, this long in all.
+MAX_WAIT_SECONDS = 600.0
 _NOT_PROCESSED = frozenset({429, 503})
 # 502 and 504 come from a proxy: the service may have processed the request.
 _RETRY_IF_SAFE = _NOT_PROCESSED | {502, 504}
@@ -32,7 +32,15 @@ _MEANINGS = {
 
 
 class ServiceError(Exception):
-    """The service did not do what was asked; the text says what happened and how to go on."""
+    """The service did not do what was asked; the text says what happened and how to go on.
+
+    `code` and `detail` are those of its answer, empty without one.
+    """
+
+    def __init__(self, message: str, code: str = "", detail: str = "") -> None:
+        super().__init__(message)
+        self.code = code
+        self.detail = detail
 
 
 class TooLarge(ServiceError):
@@ -91,9 +99,11 @@ class Service:
         """GET, repeated after a lost connection and while the service is overloaded."""
         return self._send(self._http.build_request("GET", path), safe=True)
 
-    def post(self, path: str, body: bytes, *, safe: bool) -> Answer:
-        """POST a JSON body. `safe`: it may be repeated although it may have been processed."""
-        headers = {"Content-Type": "application/json", "Idempotency-Key": str(uuid4())}
+    def post(
+        self, path: str, body: bytes, *, safe: bool, media_type: str = "application/json"
+    ) -> Answer:
+        """POST a body. `safe`: it may be repeated although it may have been processed."""
+        headers = {"Content-Type": media_type, "Idempotency-Key": str(uuid4())}
         request = self._http.build_request("POST", path, content=body, headers=headers)
         return self._send(request, safe=safe)
 
@@ -101,14 +111,19 @@ class Service:
         """Train on logs (JSON texts). Not repeated once sent: the training may still be running."""
         return self.post("/train", build_logs_body(logs), safe=False).body
 
-    def detect(self, logs: Sequence[LogFields], options: Mapping[str, Any]) -> Any:
-        """Score one batch. Repeated safely: its Idempotency-Key lets the service count it once."""
-        body = json.dumps({**options, "logs": logs}, separators=(",", ":")).encode()
-        return self.post("/detect", body, safe=True).body
+    def ingest(self, body: bytes, query: Mapping[str, str]) -> dict[str, Any]:
+        """Send lines as they are. Repeated safely: its Idempotency-Key lets the service count it
+        once."""
+        path = f"/ingest?{urlencode(query)}"
+        answer = self.post(path, body, safe=True, media_type="text/plain")
+        if not isinstance(answer.body, dict):
+            raise ServiceError(f"{self.url} answered /ingest with no JSON object")
+        return answer.body
 
     def _send(self, request: httpx.Request, *, safe: bool) -> Answer:
         retried = _RETRY_IF_SAFE if safe else _NOT_PROCESSED
-        for attempt in range(1, MAX_ATTEMPTS + 1):
+        attempt, waited = 1, 0.0
+        while True:
             try:
                 response = self._http.send(request)
             except httpx.TransportError as error:
@@ -117,12 +132,16 @@ class Service:
                 )
                 if attempt == MAX_ATTEMPTS or (sent and not safe):
                     raise ServiceError(self._explain_lost(request, error)) from error
-                self._pause(retry_seconds(attempt, None))
-                continue
-            if response.status_code not in retried or attempt == MAX_ATTEMPTS:
-                return self._read(response)
-            self._pause(retry_seconds(attempt, response.headers.get("Retry-After")))
-        raise AssertionError("the last attempt returns or raises")
+                asked = None
+            else:
+                asked = response.headers.get("Retry-After")
+                patient = asked is not None and waited < MAX_WAIT_SECONDS
+                if response.status_code not in retried or not (patient or attempt < MAX_ATTEMPTS):
+                    return self._read(response)
+            seconds = retry_seconds(attempt, asked)
+            self._pause(seconds)
+            waited += seconds
+            attempt = min(attempt + 1, MAX_ATTEMPTS)
 
     def _explain_lost(self, request: httpx.Request, error: httpx.TransportError) -> str:
         path = request.url.path
@@ -142,7 +161,8 @@ class Service:
         reasons = _refused_logs(body) if response.status_code == 422 else {}
         if reasons:
             raise LogsRefused(message, reasons)
-        raise ServiceError(message)
+        fields = body if isinstance(body, dict) else {}
+        raise ServiceError(message, str(fields.get("code", "")), _message(fields.get("detail")))
 
     def _explain(self, response: httpx.Response, body: Any) -> str:
         code = response.status_code
@@ -178,6 +198,12 @@ def _first_detail(detail: Any) -> str:
     if isinstance(detail, list) and detail and isinstance(detail[0], dict):
         return f"{detail[0].get('loc')}: {detail[0].get('msg')}"
     return str(detail)[:300]
+
+
+def _message(detail: Any) -> str:
+    """The words of the first fault."""
+    first = detail[0] if isinstance(detail, list) and detail else detail
+    return str(first.get("msg", "")) if isinstance(first, dict) else str(first or "")
 
 
 def _refused_logs(body: Any) -> dict[int, str]:

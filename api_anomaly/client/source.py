@@ -1,4 +1,4 @@
-"""A log file or standard input -> numbered records: lines, or the items of a JSON array.
+"""A log file or standard input -> numbered lines.
 
 Input is read as a stream. Gzip is recognised by its first bytes. Standard input is copied to a
 temporary file first where it has to be read twice.
@@ -7,33 +7,34 @@ temporary file first where it has to be read twice.
 import gzip
 import io
 import json
-import re
 import shutil
 import sys
 import tempfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import chain, islice
 from pathlib import Path
 from typing import IO, NamedTuple, cast
 
 from api_anomaly.logs.formats.format import Value
+from api_anomaly.logs.formats.registry import JSON_FORMATS
+from api_anomaly.logs.formats.unwrap import decode, events_of_text, is_document
 
 _GZIP = b"\x1f\x8b"
-_SEPARATORS = re.compile(r"[\s,]*")
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _CHUNK_BYTES = 1 << 18
-_MAX_ITEM_CHARACTERS = 1 << 24  # of one JSON item
 
 
 class SourceError(Exception):
     """The input cannot be read as an access log; the text says why."""
 
 
-class Record(NamedTuple):
-    """One line or item of the input, and its number from 1."""
+class Line(NamedTuple):
+    """One line of the input as it is, and its number from 1."""
 
     number: int
-    value: Value
+    text: bytes
 
 
 class Source:
@@ -93,77 +94,30 @@ def explain_read_errors() -> Iterator[None]:
         raise SourceError(f"the input cannot be read: {error}") from error
 
 
-def read_sample(stream: io.BufferedReader) -> str:
-    """The first 256 KiB as text; they stay in the stream."""
+def read_lines(stream: io.BufferedReader) -> Iterator[Line]:
+    """Each line that is not blank, without its end. JSON across lines (an array, a document of
+    records) is read whole, and each of its objects is a line."""
     with explain_read_errors():
-        return stream.peek(_CHUNK_BYTES).decode("utf-8-sig", "backslashreplace")
+        lines = _split(stream)
+        head = list(islice(lines, 2))
+        # That is JSON across lines, or all of the input in one line.
+        text = decode(b"\n".join(line.text for line in head))
+        if is_document(text):
+            rest = decode(b"\n" + stream.read()) if len(head) == 2 else ""
+            for event in events_of_text(text + rest, JSON_FORMATS):
+                yield Line(event.position, _encode(event.value))
+            return
+        yield from chain(head, lines)
 
 
-def read_lines(stream: io.BufferedReader) -> Iterator[Record]:
-    """Each line that is not blank, without its end. Bytes that are not UTF-8 become `\\xHH`."""
-    with explain_read_errors():
-        for number, raw in enumerate(stream, start=1):
-            line = raw.decode("utf-8-sig" if number == 1 else "utf-8", "backslashreplace").strip(
-                "\r\n"
-            )
-            if line.strip():
-                yield Record(number, line)
+def _split(stream: io.BufferedReader) -> Iterator[Line]:
+    for number, raw in enumerate(stream, start=1):
+        text = raw.removeprefix(_BYTE_ORDER_MARK) if number == 1 else raw
+        text = text.rstrip(b"\r\n")
+        if text and not text.isspace():
+            yield Line(number, text)
 
 
-def read_array(stream: io.BufferedReader) -> Iterator[Record]:
-    """The items of the first JSON array in the input, one at a time."""
-    characters = io.TextIOWrapper(stream, "utf-8-sig", errors="backslashreplace")
-    items = _ArrayReader(characters)
-    number = 0
-    with explain_read_errors():
-        while items.has_next():
-            number += 1
-            try:
-                value = items.read_next()
-            except (ValueError, RecursionError) as error:  # also a number of thousands of digits
-                raise SourceError(f"the JSON array breaks at item {number}: {error}") from error
-            yield Record(number, value)
-    characters.detach()
-
-
-class _ArrayReader:
-    """Decodes a JSON array item by item; `buffer[position:]` was read and not decoded yet."""
-
-    def __init__(self, characters: io.TextIOWrapper) -> None:
-        self._characters = characters
-        self._decoder = json.JSONDecoder()
-        self._buffer = characters.read(_CHUNK_BYTES)
-        self._position = self._buffer.find("[") + 1
-
-    def has_next(self) -> bool:
-        """Whether another item follows before the closing bracket."""
-        while True:
-            separators = _SEPARATORS.match(self._buffer, self._position)
-            self._position = separators.end() if separators else self._position
-            if self._position < len(self._buffer):
-                return self._buffer[self._position] != "]"
-            if not self._read_more():
-                raise SourceError("the JSON array breaks off: its closing bracket is missing")
-
-    def read_next(self) -> Value:
-        """Decode the next item, reading on until it is complete."""
-        while True:
-            try:
-                value, end = self._decoder.raw_decode(self._buffer, self._position)
-            except json.JSONDecodeError:
-                if (
-                    len(self._buffer) - self._position > _MAX_ITEM_CHARACTERS
-                    or not self._read_more()
-                ):
-                    raise
-                continue
-            # A number at the end of the buffer may continue in the next chunk: 20 of 200.
-            if end < len(self._buffer) or not self._read_more():
-                self._position = end
-                return cast(Value, value)
-
-    def _read_more(self) -> bool:
-        more = self._characters.read(_CHUNK_BYTES)
-        self._buffer = self._buffer[self._position :] + more
-        self._position = 0
-        return bool(more)
+def _encode(value: Value) -> bytes:
+    text = value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
+    return text.encode("utf-8", "replace")

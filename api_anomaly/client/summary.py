@@ -1,6 +1,6 @@
 """Detections -> anomalies by user (or address, where a log has no user), and the worst single logs.
 
-Memory: one number for each user or address; a record with its worst logs for each flagged one.
+Memory: a record with its worst logs for each flagged user or address.
 """
 
 from collections import Counter
@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from api_anomaly.client.reader import Entry
+from api_anomaly.client.label import Label
 
 SEVERITIES = ("low", "medium", "high", "critical")
 # So that one user or address with many anomalies does not fill the table of single logs.
@@ -33,13 +33,13 @@ class Group:
         default_factory=list
     )  # at most `_MAX_LOGS_EACH`, the worst first
 
-    def add(self, entry: Entry, anomaly: Mapping[str, Any]) -> None:
-        """Count one anomaly; `anomaly` is the answer of the service for this log."""
+    def add(self, anomaly: Mapping[str, Any], label: Label | None) -> None:
+        """Count one anomaly, as the service answers it."""
         risk = float(anomaly["risk"])
         self.flagged += 1
         if risk >= self.risk:
             self.risk, self.severity = risk, str(anomaly["severity"])
-        timestamp = str(entry.log["timestamp"])
+        timestamp = str(anomaly["timestamp"])
         self.first = min(self.first or timestamp, timestamp)
         self.last = max(self.last, timestamp)
         for reason in anomaly["reasons"][:1]:
@@ -47,13 +47,13 @@ class Group:
             self.reasons[feature] += 1
             if risk >= self.text_risks.get(feature, 0.0):
                 self.text_risks[feature], self.texts[feature] = risk, str(reason["text"])
-        if entry.label is not None:
-            self.labels[entry.label.description] += 1
+        if label is not None:
+            self.labels[label.description] += 1
         if (
             len(self.worst) < _MAX_LOGS_EACH
             or anomaly["anomaly_score"] < self.worst[-1]["anomaly_score"]
         ):
-            self.worst.append({**anomaly, "line": entry.number, **entry.log})
+            self.worst.append(dict(anomaly))
             self.worst.sort(key=_score)
             del self.worst[_MAX_LOGS_EACH:]
 
@@ -71,19 +71,20 @@ class Summary:
         self.anomalies = 0
         self.severities: Counter[str] = Counter()
         self.groups: dict[str, Group] = {}
-        self.seen: Counter[str] = Counter()  # user or address -> logs
         self._top = top
 
-    def add(self, entries: Sequence[Entry], anomalies: Sequence[Mapping[str, Any]]) -> None:
-        """Count one batch and the anomalies that the service found in it."""
-        self.logs += len(entries)
+    def add(
+        self, logs: int, anomalies: Sequence[Mapping[str, Any]], labels: Mapping[int, Label]
+    ) -> None:
+        """Count `logs` that the service examined and the anomalies that it found in them. `line` of
+        an anomaly is its number in the file; `labels`: line -> label."""
+        self.logs += logs
         self.anomalies += len(anomalies)
-        self.seen.update(actor_name(entry) for entry in entries)
         for anomaly in anomalies:
-            entry = entries[anomaly["log_index"]]
-            name = actor_name(entry)
+            name = str(anomaly["user_id"] or anomaly["ip_address"])
             self.severities[str(anomaly["severity"])] += 1
-            self.groups.setdefault(name, Group(name)).add(entry, anomaly)
+            group = self.groups.setdefault(name, Group(name))
+            group.add(anomaly, labels.get(anomaly["line"]))
 
     def top_groups(self) -> list[Group]:
         """The users and addresses of the highest severity; among equals by number of anomalies."""
@@ -106,8 +107,3 @@ class Summary:
 
 def _score(anomaly: Mapping[str, Any]) -> float:
     return float(anomaly["anomaly_score"])
-
-
-def actor_name(entry: Entry) -> str:
-    """The user, or the address where there is no user."""
-    return str(entry.log["user_id"] or entry.log["ip_address"])

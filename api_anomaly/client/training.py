@@ -1,4 +1,6 @@
-"""Logs of a file -> one training request.
+"""Lines of a file -> logs -> one training request.
+
+The lines are read by the code with which the service reads them.
 
 The service trains on one request body, so the logs are kept as JSON texts until it is sent. Where
 the service accepts less, the most recent logs that fit are used.
@@ -7,11 +9,21 @@ the service accepts less, the most recent logs that fit are used.
 import json
 import time
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
+from api_anomaly.client.lines import BadLine, Header, LineCount
+from api_anomaly.client.progress import ReportProgress
 from api_anomaly.client.service import LogsRefused, Service, TooLarge
+from api_anomaly.client.source import Line, SourceError
+from api_anomaly.logs.formats.format import FormatAmbiguous, FormatUnknown, ReadOptions
+from api_anomaly.logs.formats.read import ReadResult, StreamReader
 from api_anomaly.logs.records import LogFields
+
+#: Lines that are read at once.
+_CHUNK = 1_000
 
 # About 150 MB as JSON texts.
 MAX_TRAINING_LOGS = 500_000
@@ -69,3 +81,51 @@ class Trainer:
             else:
                 seconds = time.perf_counter() - started
                 return Training(self._offered, len(texts), refused, answer, seconds)
+
+
+class LineReader:
+    """Reads the lines for a training. `header` follows them, `formats` names what was found."""
+
+    def __init__(self, options: ReadOptions, lines: LineCount, header: Header) -> None:
+        try:
+            self._reader = StreamReader(options)
+        except FormatUnknown as error:
+            raise SourceError(f"{error} (--format NAME)") from error
+        self._options = options
+        self._lines = lines
+        self._header = header
+        self.formats: dict[str, None] = {}
+
+    def read(self, lines: Iterator[Line], trainer: Trainer, report: ReportProgress) -> None:
+        """Give the logs of all lines to `trainer`. Raises SourceError when most are no logs."""
+        done = 0
+        while chunk := list(islice(lines, _CHUNK)):
+            body = b"\n".join(line.text for line in chunk)
+            try:
+                result = self._read(body)
+            except FormatUnknown as error:
+                first = BadLine(chunk[0].number, str(error))
+                self._lines.add(len(chunk), len(chunk), [first])
+            else:
+                for log in result.records.as_dicts():
+                    trainer.add(log)
+                last = len(chunk) - 1
+                bad = [
+                    BadLine(chunk[min(row.line - 1, last)].number, row.reason)
+                    for row in result.errors
+                ]
+                self._lines.add(len(chunk), result.rejected, bad)
+                self.formats |= dict.fromkeys(filter(None, result.format.split(", ")))
+            self._header.follow(chunk)
+            done += len(chunk)
+            report(done)
+
+    def _read(self, body: bytes) -> ReadResult:
+        """Where the format cannot be told from these lines, it is that of the earlier ones."""
+        try:
+            return self._reader.read_body(body)
+        except FormatAmbiguous as error:
+            if not self.formats:
+                raise SourceError(f"{error} (--format NAME)") from error
+        usual = next(iter(self.formats))
+        return StreamReader(self._options._replace(format=usual)).read_body(body)

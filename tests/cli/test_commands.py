@@ -107,7 +107,7 @@ def test_train_sends_all_logs_and_prints_the_result(tmp_path, capsys):
     assert [log["endpoint"] for log in request.body["logs"]] == [f"/{n}" for n in range(12)]
     printed = capsys.readouterr()
     assert "Trained on 12 logs" in printed.err
-    assert "line 13: not a line" in printed.err
+    assert "line 13: no known format reads this line" in printed.err
     assert "99.00%" in printed.out
 
 

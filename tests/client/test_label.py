@@ -8,19 +8,36 @@ from api_anomaly.client.label import label_of
 LABELLED = {"user_id": "u", "label": 1, "attack": "probe", "actor": "a-1", "case": None}
 
 
-@pytest.mark.parametrize("value", [LABELLED, json.dumps(LABELLED)])
-def test_a_label_is_read_from_a_record_and_from_a_line(value):
-    assert label_of(value) == (True, "probe", "a-1", None)
+def label(record):
+    return label_of(json.dumps(record).encode())
 
 
-@pytest.mark.parametrize("label", [None, 2, "1", 0.5, [1]])
-def test_a_label_that_is_neither_0_nor_1_is_unknown(label):
-    assert label_of({**LABELLED, "label": label}).is_attack is None
+def test_a_label_is_read_from_a_line():
+    assert label(LABELLED) == (True, "probe", "a-1", None)
 
 
-@pytest.mark.parametrize("value", [{"user_id": "u"}, "a line", '{"label"', "[1]", 7, None])
-def test_a_record_without_a_label_has_none(value):
-    assert label_of(value) is None
+@pytest.mark.parametrize(
+    ("fields", "actor"),
+    [
+        ({"user_id": "u", "ip_address": "10.0.0.1"}, "u"),
+        ({"user_id": None, "ip_address": "10.0.0.1"}, "10.0.0.1"),
+        ({}, "-"),
+    ],
+)
+def test_without_an_actor_it_is_the_user_or_the_address(fields, actor):
+    assert label({"label": 0, **fields}).actor == actor
+
+
+@pytest.mark.parametrize("value", [None, 2, "1", 0.5, [1]])
+def test_a_label_that_is_neither_0_nor_1_is_unknown(value):
+    assert label({**LABELLED, "label": value}).is_attack is None
+
+
+@pytest.mark.parametrize(
+    "line", [b'{"user_id":"u"}', b"a line", b'{"label"', b'["label"]', b"\xff"]
+)
+def test_a_line_without_a_label_has_none(line):
+    assert label_of(line) is None
 
 
 @pytest.mark.parametrize(
@@ -34,4 +51,4 @@ def test_a_record_without_a_label_has_none(value):
     ],
 )
 def test_a_label_has_a_description(fields, text):
-    assert label_of(fields).description == text
+    assert label(fields).description == text

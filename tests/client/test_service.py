@@ -6,6 +6,7 @@ import pytest
 from api_anomaly.client.service import (
     MAX_ATTEMPTS,
     MAX_PAUSE_SECONDS,
+    MAX_WAIT_SECONDS,
     LogsRefused,
     Service,
     ServiceError,
@@ -15,8 +16,7 @@ from api_anomaly.client.service import (
 
 from tests.support.client_server import Reply, scripted_server
 
-LOG = {"timestamp": 0, "user_id": "u", "endpoint": "/", "method": "GET", "status_code": 200}
-ANSWER = {"anomalies": [], "total_logs": 1}
+ANSWER = {"accepted": 1, "anomalies": []}
 
 
 class Pauses(list):
@@ -39,20 +39,27 @@ def run(replies, call, token="secret"):
     return result, server.requests, pauses
 
 
-def detect(service):
-    return service.detect([LOG], {})
+def ingest(service):
+    return service.ingest(b"a line", {"format": "auto"})
 
 
 def train(service):
     return service.train([b'{"a":1}', b"{}"])
 
 
-def test_detect_sends_the_token_and_the_logs():
-    result, [request], _ = run([Reply(200, ANSWER)], lambda s: s.detect([LOG], {"threshold": -0.6}))
+def test_ingest_sends_the_token_and_the_lines():
+    call = {"format": "auto", "log_format": "%h &"}
+    result, [request], _ = run([Reply(200, ANSWER)], lambda s: s.ingest(b"a\nb", call))
     assert result == ANSWER
-    assert request.path == "/detect"
+    assert request.path == "/ingest?format=auto&log_format=%25h+%26"
     assert request.headers["Authorization"] == "Bearer secret"
-    assert request.body == {"threshold": -0.6, "logs": [LOG]}
+    assert request.headers["Content-Type"] == "text/plain"
+    assert request.body == b"a\nb"
+
+
+def test_an_answer_of_ingest_that_is_no_object_is_an_error():
+    result, _, _ = run([Reply(200, b"<html>")], ingest)
+    assert "no JSON object" in str(result)
 
 
 def test_without_a_token_none_is_sent():
@@ -68,19 +75,19 @@ def test_train_sends_logs_that_are_json_texts():
 @pytest.mark.parametrize("status", [429, 502, 503, 504])
 def test_an_overloaded_service_gets_the_same_key_again(status):
     busy = Reply(status, {"detail": "busy", "code": "busy"}, (("Retry-After", "3"),))
-    result, requests, pauses = run([busy, busy, Reply(200, ANSWER)], detect)
+    result, requests, pauses = run([busy, busy, Reply(200, ANSWER)], ingest)
     assert result == ANSWER
     assert pauses == [3, 3]
     assert len({request.headers["Idempotency-Key"] for request in requests}) == 1
 
 
 def test_two_batches_have_two_keys():
-    _, requests, _ = run([Reply(200, ANSWER)] * 2, lambda s: (detect(s), detect(s)))
+    _, requests, _ = run([Reply(200, ANSWER)] * 2, lambda s: (ingest(s), ingest(s)))
     assert len({request.headers["Idempotency-Key"] for request in requests}) == 2
 
 
-def test_detection_is_repeated_after_a_lost_connection():
-    result, requests, pauses = run([Reply(0), Reply(200, ANSWER)], detect)
+def test_ingestion_is_repeated_after_a_lost_connection():
+    result, requests, pauses = run([Reply(0), Reply(200, ANSWER)], ingest)
     assert result == ANSWER
     assert pauses == [0.5]
     assert requests[0].headers["Idempotency-Key"] == requests[1].headers["Idempotency-Key"]
@@ -100,11 +107,18 @@ def test_training_is_not_repeated_after_the_error_of_a_proxy(status):
 
 
 def test_attempts_are_limited():
-    result, requests, pauses = run([Reply(503, {"detail": "starting"})] * MAX_ATTEMPTS, detect)
+    result, requests, pauses = run([Reply(503, {"detail": "starting"})] * MAX_ATTEMPTS, ingest)
     assert isinstance(result, ServiceError)
     assert '503: it is overloaded or starting. It says: "starting"' in str(result)
     assert len(requests) == MAX_ATTEMPTS
     assert pauses == [0.5, 1, 2, 4, 8]
+
+
+def test_retry_after_is_waited_for_ten_minutes():
+    busy = Reply(503, {"detail": "busy"}, (("Retry-After", "30"),))
+    result, requests, pauses = run([busy] * 21, ingest)
+    assert isinstance(result, ServiceError)
+    assert (len(requests), sum(pauses)) == (21, MAX_WAIT_SECONDS)
 
 
 def test_a_refused_connection_names_the_address():
@@ -149,19 +163,19 @@ def test_a_token_that_is_not_ascii_is_an_error():
     ],
 )
 def test_an_error_status_is_explained(status, words):
-    result, requests, _ = run([Reply(status, {"detail": "The detail.", "code": "x"})], detect)
+    result, requests, _ = run([Reply(status, {"detail": "The detail.", "code": "x"})], ingest)
     assert words in str(result)
     assert '"The detail."' in str(result)
     assert len(requests) == 1
 
 
 def test_an_error_without_json_is_explained():
-    result, _, _ = run([Reply(500, b"<html>")], detect)
+    result, _, _ = run([Reply(500, b"<html>")], ingest)
     assert str(result).endswith("it failed.")
 
 
 def test_a_413_has_its_own_error():
-    result, _, _ = run([Reply(413, {"detail": "64 MiB", "code": "too_large"})], detect)
+    result, _, _ = run([Reply(413, {"detail": "64 MiB", "code": "too_large"})], ingest)
     assert isinstance(result, TooLarge)
 
 
@@ -171,7 +185,7 @@ def test_a_422_gives_the_reason_of_each_refused_log():
         {"loc": ["body", "logs", 3, "status_code"], "msg": "too high"},
         {"loc": ["logs", 7], "msg": "no user"},
     ]
-    result, _, _ = run([Reply(422, {"detail": detail, "code": "invalid"})], detect)
+    result, _, _ = run([Reply(422, {"detail": detail, "code": "invalid"})], ingest)
     assert isinstance(result, LogsRefused)
     assert result.reasons == {3: "method too long", 7: "no user"}
 
@@ -186,8 +200,14 @@ def test_a_422_gives_the_reason_of_each_refused_log():
     ],
 )
 def test_a_422_without_a_log_is_a_general_error(body):
-    result, _, _ = run([Reply(422, body)], detect)
+    result, _, _ = run([Reply(422, body)], ingest)
     assert type(result) is ServiceError
+
+
+def test_an_error_has_the_code_and_the_words_of_the_service():
+    body = {"detail": [{"loc": ["body"], "msg": "no line"}], "code": "nothing_readable"}
+    result, _, _ = run([Reply(422, body)], ingest)
+    assert (result.code, result.detail) == ("nothing_readable", "no line")
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,7 @@ def test_an_attack_in_a_labelled_file_is_found(service, tmp_path, capsys):
     arguments = ["--url", service.url, "--token", service.token, "--json", str(report)]
     assert main(["replay", str(write_labelled_file(tmp_path)), *arguments]) == 0
     written = json.loads(report.read_text())
-    assert written["refused_logs"] == written["bad_lines"] == 0
+    assert written["training"]["refused"] == written["bad_lines"] == 0
     assert written["logs"] == 1650  # in three batches: this service takes 700 logs at once
     assert written["groups"][0]["name"] == "scraper"
     assert written["groups"][0]["reasons"]
@@ -72,7 +72,7 @@ def test_unusual_lines_are_all_accepted(service, tmp_path):
     arguments = ["--url", service.url, "--token", service.token, "--json", str(report)]
     assert main(["replay", str(path), *arguments]) == 0
     written = json.loads(report.read_text())
-    assert (written["bad_lines"], written["refused_logs"], written["logs"]) == (0, 0, 300)
+    assert (written["bad_lines"], written["accepted"], written["logs"]) == (0, 300, 300)
 
 
 def test_every_line_of_a_real_log_is_accepted(service, tmp_path):
@@ -83,13 +83,58 @@ def test_every_line_of_a_real_log_is_accepted(service, tmp_path):
     arguments = ["--url", service.url, "--token", service.token, "--json", str(report)]
     assert main(["replay", str(path), *arguments]) == 0
     written = json.loads(report.read_text())
-    assert (written["bad_lines"], written["refused_logs"], written["logs"]) == (0, 0, 5000)
+    assert (written["bad_lines"], written["accepted"], written["logs"]) == (0, 5000, 5000)
 
 
-def test_replay_without_a_model_is_an_error(service, tmp_path, capsys):
+def test_without_a_model_the_logs_are_kept(service, tmp_path, capsys):
     arguments = ["--url", service.url, "--token", service.token, "--no-train"]
-    assert main(["replay", str(write_labelled_file(tmp_path)), *arguments]) == 1
-    assert "Model not trained" in capsys.readouterr().err
+    assert main(["replay", str(write_labelled_file(tmp_path)), *arguments]) == 0
+    assert "The service has no model yet: it keeps the logs" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("more", [[], ["--no-train"]], ids=["with training", "sent only"])
+def test_every_batch_of_a_w3c_log_is_read(service, tmp_path, more):
+    header = "#Software: IIS\n#Fields: date time cs-method cs-uri-stem c-ip sc-status time-taken\n"
+    path = tmp_path / "u_ex.log"
+    path.write_text(
+        header
+        + "".join(
+            f"2024-02-01 00:{n // 60:02}:{n % 60:02} GET /{n % 7} 10.0.0.{n % 5} 200 31\n"
+            for n in range(900)
+        )
+    )
+    report = tmp_path / "report.json"
+    arguments = ["--url", service.url, "--token", service.token, "--json", str(report), *more]
+    assert main(["replay", str(path), "--batch", "100", *arguments]) == 0
+    written = json.loads(report.read_text())
+    assert (written["format"], written["lines"], written["bad_lines"]) == ("w3c", 902, 0)
+    assert written["accepted"] == (900 if more else 451)
+
+
+def test_a_large_array_is_sent_in_parts(service, tmp_path):
+    logs = smoke_logs.make_benign_logs(12, 1500, "x", DAY)
+    path = tmp_path / "logs.json"
+    path.write_text(json.dumps(logs, indent=1))
+    report = tmp_path / "report.json"
+    arguments = ["--url", service.url, "--token", service.token, "--json", str(report)]
+    assert main(["replay", str(path), "--no-train", *arguments]) == 0
+    written = json.loads(report.read_text())
+    assert (written["lines"], written["accepted"], written["bad_lines"]) == (1500, 1500, 0)
+
+
+def test_a_servers_own_directive_reads_both_parts(service, tmp_path):
+    path = tmp_path / "own.log"
+    path.write_text(
+        "".join(
+            f"10.0.0.{n % 5}|{1_706_745_600 + n}|GET /{n % 9} HTTP/1.1|200\n" for n in range(80)
+        )
+    )
+    report = tmp_path / "report.json"
+    directive = "$remote_addr|$msec|$request|$status"
+    arguments = ["--url", service.url, "--token", service.token, "--json", str(report)]
+    assert main(["replay", str(path), "--log-format", directive, *arguments]) == 0
+    written = json.loads(report.read_text())
+    assert (written["training"]["used"], written["accepted"]) == (40, 40)
 
 
 def test_a_wrong_token_is_an_error(service, tmp_path, capsys):

@@ -20,7 +20,16 @@ class Request(NamedTuple):
     method: str
     path: str
     headers: dict[str, str]
-    body: Any
+    body: Any  # decoded JSON; other texts as they are, as bytes
+
+
+def decoded(body: bytes) -> Any:
+    if not body:
+        return None
+    try:
+        return json.loads(body)
+    except ValueError:
+        return body
 
 
 class ScriptedServer(ThreadingHTTPServer):
@@ -45,9 +54,7 @@ class ScriptedHandler(BaseHTTPRequestHandler):
 
     def send_next_reply(self):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        request = Request(
-            self.command, self.path, dict(self.headers), json.loads(body) if body else None
-        )
+        request = Request(self.command, self.path, dict(self.headers), decoded(body))
         self.server.requests.append(request)
         reply = self.server.replies.pop(0)
         if reply.status == 0:
