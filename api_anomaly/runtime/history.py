@@ -166,42 +166,55 @@ class HistoryService:
             with suppress(ValueError, KeyError):
                 yield decode(payload)
 
-    async def load(self, days: float, max_logs: int) -> Columns:
-        """The latest logs of the last `days`, at most `max_logs`, in time order. Raises
-        StorageFailed."""
-        await self.compact()
+    async def load(self, days: float, max_logs: int) -> tuple[Columns, int]:
+        """The latest logs of the last `days`, at most `max_logs`, in time order, and the position
+        of the journal up to which they were looked for. Raises StorageFailed."""
         since = self._latest() - days * 86_400 if days else 0.0
-        with tempfile.TemporaryDirectory(prefix="history-") as folder:
-            options = {"target": folder, "since": since, "max_logs": max_logs}
-            await self._worker("export", **options)
-            return await in_thread(_load_columns, Path(folder))
+        async with self._compacting:
+            position = await self._move()
+            with tempfile.TemporaryDirectory(prefix="history-") as folder:
+                options = {"target": folder, "since": since, "max_logs": max_logs}
+                await self._worker("export", **options)
+                return await in_thread(_load_columns, Path(folder)), position
 
     async def remove(self, subject: str) -> int:
         """Remove the logs of a user or an address; returns how many. Raises StorageFailed."""
         if not self.enabled:
             return 0
-        await self.compact()
-        return int((await self._worker("remove", subject=subject))["logs"])
+        async with self._compacting:
+            await self._move()
+            removed = await self._worker("remove", subject=subject)
+            if self._log is not None:  # not even for retries
+                self._log.drop_through(self._oldest_needed())
+            return int(removed["logs"])
 
     async def compact(self) -> None:
         """Move all logs of the journal to Parquet files. Raises StorageFailed."""
-        if self._log is None:
-            return
         async with self._compacting:
-            await in_thread_uncancelled(self._roll)
-            for segment in [s for s in self._log.closed if not s.compacted]:
-                await self._worker("compact", segment=str(segment.path))
-                self._log.mark_compacted(segment)
-            old = time.time() - _KEPT_SECONDS
-            recent = (s.first - 1 for s in self._log.closed if s.path.stat().st_mtime > old)
-            self._log.drop_through(min([self._oldest_needed(), *recent]))
+            await self._move()
 
-    def _roll(self) -> None:
+    async def _move(self) -> int:
+        """Move all logs to Parquet files, and return the position of the last one; the caller holds
+        `_compacting`."""
+        if self._log is None:
+            return 0
+        position = await in_thread_uncancelled(self._roll)
+        for segment in [s for s in self._log.closed if not s.compacted]:
+            await self._worker("compact", segment=str(segment.path))
+            self._log.mark_compacted(segment)
+        old = time.time() - _KEPT_SECONDS
+        recent = (s.first - 1 for s in self._log.closed if s.path.stat().st_mtime > old)
+        self._log.drop_through(min([self._oldest_needed(), *recent]))
+        return position
+
+    def _roll(self) -> int:
+        """Close the open segment; the position of its last record."""
         assert self._log is not None
         with self._appending:
             self._log.roll()
             self._since_roll = HistorySpan(0, 0.0, 0.0)
             self._opened = time.monotonic()
+            return self._log.last
 
     async def run(self) -> None:
         """Count the logs of earlier runs, move logs to Parquet files and delete old ones, until

@@ -100,8 +100,8 @@ class TrainingService:
 
     async def run_on_history(self, request: HistoryTraining) -> Manifest:
         """Train on the kept history. Raises what `run` raises."""
-        position = self._history.position
-        columns = await self._history.load(request.days, self._settings.max_training_logs)
+        limit = self._settings.max_training_logs
+        columns, position = await self._history.load(request.days, limit)
         labels = np.full(len(columns), np.nan)
         return await self.run(TrainRequest(columns, labels, request.test_size), position)
 
