@@ -24,6 +24,7 @@ from api_anomaly.runtime.subjects import SubjectRemoved, SubjectService
 from api_anomaly.storage.keys import SigningKeys
 from api_anomaly.storage.label_file import LabelFile, LabelRecord
 from api_anomaly.telemetry.journal import Journal
+from tests.runtime.test_snapshots import process
 
 LATER = 1_700_003_000.0
 KEY = "a secret of the tests that is long enough"
@@ -414,6 +415,22 @@ def test_a_removed_user_is_new_also_after_a_restart(
         assert history_of(client, recent_logs(logs, 200)) == 1.0
     kept = kept_bytes(tmp_path / "models")
     assert user.encode() not in kept and b"198.51.100.7" not in kept
+
+
+def test_a_removed_user_is_new_after_a_kill(logs: Any, tmp_path: Path) -> None:
+    alone = [log | {"ip_address": None} for log in of_a_person("alice", "198.51.100.7", 40)]
+    others = recent_logs(logs, 60)
+    with process(tmp_path) as client:
+        client.post("/train", json={"logs": recent_logs(logs, 200)})
+        client.post("/detect", json={"logs": alone})
+        answer = client.delete("/subjects/alice")
+        assert answer.status_code == 200, answer.text
+        assert answer.json()["history_logs"] == 40
+        client.post("/detect", json={"logs": [log | {"user_id": "late"} for log in others]})
+    with process(tmp_path) as client:
+        assert history_of(client, alone) == 0.0
+        late = [log | {"user_id": "late", "ip_address": None} for log in others]
+        assert history_of(client, late) == 1.0  # from the journal
 
 
 def test_with_a_key_no_answer_and_no_file_names_a_person(
