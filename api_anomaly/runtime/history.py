@@ -7,6 +7,7 @@ at the same time share one flush. Parquet files are written by a process of thei
 
 import asyncio
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -283,8 +284,11 @@ class HistoryService:
 
     async def _worker(self, command: str, **options: Any) -> dict[str, Any]:
         """The result of a command of the worker process. Raises StorageFailed."""
+        # `python main.py` finds the package beside main.py, wherever it is started.
+        path = os.pathsep.join(filter(None, sys.path))
         process = subprocess.Popen(
             [sys.executable, "-m", _WORKER, command],
+            env=os.environ | {"PYTHONPATH": path},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
