@@ -7,6 +7,8 @@ from typing import Any, Literal, NotRequired
 
 from typing_extensions import TypedDict
 
+from api_anomaly.logs.setup_checks import Code as SetupCode
+
 VerdictName = Literal["false_positive", "true_positive"]
 
 
@@ -71,10 +73,21 @@ class RuleAgreement(TypedDict):
     model_only: int
 
 
+class SetupWarningFields(TypedDict):
+    """What looks wrong in the logs of a source (a caller and a format, or a training): `text` says
+    what was seen, in how many `logs` since when, and what to do."""
+
+    code: SetupCode
+    source: str
+    text: str
+    since: str
+    logs: int
+
+
 class DetectResponse(TypedDict):
     """POST /detect. Scores are in [-1, 0); lower is more anomalous. With `include_rules`: the logs
     on which static rules fired, the number of logs for each rule, and the agreement with the
-    model."""
+    model. With `warnings` the logs of this caller look wrong."""
 
     anomalies: list[AnomalyFields]
     total_logs: int
@@ -87,6 +100,7 @@ class DetectResponse(TypedDict):
     rules: NotRequired[list[FiredRules]]
     rule_counts: NotRequired[dict[str, int]]
     rule_agreement: NotRequired[RuleAgreement]
+    warnings: NotRequired[list[SetupWarningFields]]
 
 
 class TrainResponse(TypedDict):
@@ -105,6 +119,7 @@ class TrainResponse(TypedDict):
     threshold: float
     feature_count: int
     duration_seconds: float
+    warnings: NotRequired[list[SetupWarningFields]]
 
 
 class FirstTrainingStatus(TypedDict):
@@ -266,6 +281,7 @@ class StatusResponse(TypedDict):
     memory: MemoryStatus | None
     feedback: FeedbackStatus
     versions: list[str]
+    warnings: list[SetupWarningFields]
     history: HistoryStatus | None
     first_training: FirstTrainingStatus | None
 

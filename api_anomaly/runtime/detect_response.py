@@ -1,5 +1,6 @@
 """The response to POST /detect, also for a retry whose first response a killed process lost."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
@@ -8,7 +9,9 @@ import numpy as np
 from api_anomaly.detector import Anomaly, Detections
 from api_anomaly.logs.column_logs import ColumnLogs
 from api_anomaly.logs.schema import Log, known_amount
+from api_anomaly.logs.setup_checks import SetupWarning
 from api_anomaly.rules import Fired
+from api_anomaly.runtime.setup_watch import warning_response
 from api_anomaly.storage.history.entry import Entry
 
 
@@ -21,11 +24,12 @@ class SizedLogs(Protocol):
 
 class DetectionResult(NamedTuple):
     """Detections in n logs and the version of the model; `fired` are the static rules, if they were
-    asked for."""
+    asked for, and `warnings` say what looks wrong in the logs of this caller."""
 
     version: str
     detections: Detections
     fired: Fired | None
+    warnings: Sequence[SetupWarning] = ()
 
 
 def encode_response(logs: SizedLogs, result: DetectionResult, include_scores: bool) -> bytes:
@@ -45,6 +49,8 @@ def encode_response(logs: SizedLogs, result: DetectionResult, include_scores: bo
         response["scores"] = detections.scores.tolist()
     if result.fired is not None:
         response |= _rules(result.fired, [found.index for found in detections.anomalies])
+    if result.warnings:
+        response["warnings"] = [warning_response(warning) for warning in result.warnings]
     return msgspec.json.encode(response)
 
 

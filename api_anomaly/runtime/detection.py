@@ -2,6 +2,7 @@
 
 import time
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import suppress
 
 import numpy as np
@@ -10,12 +11,14 @@ from api_anomaly.detector import Detections
 from api_anomaly.errors import StorageFailed
 from api_anomaly.logs.columns import OTHER_METHOD
 from api_anomaly.logs.decode import DetectRequest
+from api_anomaly.logs.setup_checks import SetupWarning
 from api_anomaly.runtime.detect_response import DetectionResult
 from api_anomaly.runtime.feedback import FeedbackService
 from api_anomaly.runtime.history import HistoryService
 from api_anomaly.runtime.idempotency import NO_RETRY, Retry
 from api_anomaly.runtime.registry import ModelRegistry
 from api_anomaly.runtime.rule_comparison import RuleComparison
+from api_anomaly.runtime.setup_watch import SetupWatch
 from api_anomaly.storage.history.entry import Entry
 from api_anomaly.telemetry.journal import Journal
 from api_anomaly.telemetry.metrics import Metrics
@@ -30,6 +33,7 @@ class DetectionService:
         feedback: FeedbackService,
         history: HistoryService,
         rules: RuleComparison,
+        setup_watch: SetupWatch,
         metrics: Metrics,
         journal: Journal,
     ) -> None:
@@ -37,12 +41,15 @@ class DetectionService:
         self._feedback = feedback
         self._history = history
         self._rules = rules
+        self._setup_watch = setup_watch
         self._metrics = metrics
         self._journal = journal
 
-    async def detect(self, request: DetectRequest, retry: Retry = NO_RETRY) -> DetectionResult:
+    async def detect(
+        self, request: DetectRequest, retry: Retry = NO_RETRY, caller: str = ""
+    ) -> DetectionResult:
         """Score n logs and, unless `update_state` is false, keep them in the history. `retry`
-        identifies the request. Raises ModelNotTrained."""
+        identifies the request, `caller` who sends it. Raises ModelNotTrained."""
         await self._feedback.drop_expired()
 
         def keep() -> None:
@@ -59,7 +66,11 @@ class DetectionService:
         if request.include_rules:
             fired = await self._rules.evaluate(request.logs, request.columns, request.update_state)
         self.record(detections, served.version)
-        return DetectionResult(served.version, detections, fired)
+        warnings: Sequence[SetupWarning] = ()
+        if request.update_state:
+            source = f"{caller} detect"
+            warnings = self._setup_watch.seen(source, request.columns, time.time())
+        return DetectionResult(served.version, detections, fired, warnings)
 
     def _entry(self, request: DetectRequest, retry: Retry) -> Entry:
         facts = {"threshold": request.threshold, "include_scores": request.include_scores}

@@ -1,6 +1,8 @@
 """Watches the logs of all sources for wrong set-ups, and says once in the journal what it found."""
 
 from collections import Counter
+from datetime import UTC, datetime
+from typing import Any
 
 from api_anomaly.logs.columns import Columns
 from api_anomaly.logs.setup_checks import CODES, SetupChecks, SetupWarning
@@ -9,6 +11,12 @@ from api_anomaly.telemetry.metrics import Metrics
 
 #: The source that a history to train on counts as.
 TRAINING = "training"
+
+
+def warning_response(warning: SetupWarning) -> dict[str, Any]:
+    """A warning as responses show it."""
+    since = datetime.fromtimestamp(warning.since, UTC).isoformat()
+    return warning._asdict() | {"since": since}
 
 
 class SetupWatch:

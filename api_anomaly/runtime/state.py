@@ -24,6 +24,7 @@ from api_anomaly.runtime.idempotency import IdempotencyStore
 from api_anomaly.runtime.label_store import LabelStore
 from api_anomaly.runtime.registry import ModelRegistry
 from api_anomaly.runtime.rule_comparison import RuleComparison
+from api_anomaly.runtime.setup_watch import SetupWatch
 from api_anomaly.runtime.snapshots import SnapshotService
 from api_anomaly.runtime.subjects import SubjectService
 from api_anomaly.runtime.threads import in_thread
@@ -52,6 +53,7 @@ class AppState:
     detection: DetectionService
     training: TrainingService
     feedback: FeedbackService
+    setup_watch: SetupWatch
     snapshots: SnapshotService
     history: HistoryService
     ingestion: IngestionService
@@ -66,6 +68,7 @@ class AppState:
         age = self.snapshots.age_seconds
         self.metrics.set("snapshot_age_seconds", float("nan") if age is None else age)
         self.registry.measure_memory()
+        self.setup_watch.measure()
 
 
 @asynccontextmanager
@@ -113,9 +116,18 @@ def _create(settings: Settings, metrics: Metrics, journal: Journal) -> AppState:
     feedback = FeedbackService(labels, anomalies, registry, metrics, journal)
     rules = RuleSet.load(settings.rules_file) if settings.rules_file else RuleSet.default()
     comparison = RuleComparison(rules, settings.inline_logs)
-    detection = DetectionService(registry, feedback, history, comparison, metrics, journal)
+    watch = SetupWatch(metrics, journal)
+    detection = DetectionService(registry, feedback, history, comparison, watch, metrics, journal)
     training = TrainingService(
-        settings, store, registry, history, labels.active, snapshots.request, metrics, journal
+        settings,
+        store,
+        registry,
+        history,
+        watch,
+        labels.active,
+        snapshots.request,
+        metrics,
+        journal,
     )
     pseudonyms = Pseudonyms.of(settings.pseudonym_key)
     subjects = SubjectService(
@@ -132,6 +144,7 @@ def _create(settings: Settings, metrics: Metrics, journal: Journal) -> AppState:
         detection=detection,
         training=training,
         feedback=feedback,
+        setup_watch=watch,
         snapshots=snapshots,
         history=history,
         ingestion=IngestionService(
@@ -162,6 +175,18 @@ def _first_training(
 ) -> FirstTraining:
     logs, hours = settings.first_training_logs, settings.first_training_hours
     return FirstTraining(logs, hours, history, registry, training, journal)
+
+
+def _label_store(
+    settings: Settings, keys: SigningKeys, metrics: Metrics, journal: Journal
+) -> LabelStore:
+    return LabelStore(
+        LabelFile(settings.model_folder / "feedback", keys),
+        settings.feedback_days,
+        settings.feedback_verdicts,
+        journal,
+        on_failure=lambda: metrics.count("storage_failures_total", "verdicts"),
+    )
 
 
 def _label_store(

@@ -16,9 +16,11 @@ from api_anomaly.model.fit import Fitted, fit
 from api_anomaly.model.scorer import FitOptions
 from api_anomaly.errors import AnomalyError, StorageFailed, TrainingInProgress
 from api_anomaly.logs.decode import TrainRequest
+from api_anomaly.logs.setup_checks import SetupWarning
 from api_anomaly.logs.schema import DEFAULT_TEST_SIZE
 from api_anomaly.runtime.history import HistoryService
 from api_anomaly.runtime.registry import ModelRegistry
+from api_anomaly.runtime.setup_watch import SetupWatch
 from api_anomaly.runtime.threads import ThreadExecutor, in_thread
 from api_anomaly.settings import Settings
 from api_anomaly.storage.manifest import Manifest, TrainingFacts
@@ -62,6 +64,7 @@ class TrainingService:
         store: ModelStore,
         registry: ModelRegistry,
         history: HistoryService,
+        setup_watch: SetupWatch,
         active_labels: Callable[[], NDArray[Any]],
         on_success: Callable[[], None],
         metrics: Metrics,
@@ -73,6 +76,7 @@ class TrainingService:
         self._store = store
         self._registry = registry
         self._history = history
+        self._setup_watch = setup_watch
         self._active_labels = active_labels
         self._on_success = on_success
         self._metrics = metrics
@@ -80,6 +84,8 @@ class TrainingService:
         self._reserved = False
         self.running = False
         self.last: LastTraining | None = None
+        #: What looks wrong in the logs of the last successful training.
+        self.warnings: list[SetupWarning] = []
 
     @property
     def busy(self) -> bool:
@@ -129,6 +135,7 @@ class TrainingService:
             self.running = False
             self._metrics.set("training_running", 0)
             self._metrics.set("training_duration_seconds", time.perf_counter() - started)
+        self.warnings = self._setup_watch.trained(history.columns, time.time())
         self._end("success", None)
         self._on_success()
         return manifest

@@ -24,24 +24,25 @@ async def detect(request: Request, state: HttpState) -> Response:
     """Score a batch of logs against what their users, addresses and endpoints did before, and
     remember it. A retry with the same `Idempotency-Key` gets the first response; its logs are not
     remembered again."""
-    return await respond(request, state, _decode_and_score)
+    caller = request.scope["state"]["caller"].id
+    return await respond(request, state, partial(_decode_and_score, caller))
 
 
-async def _decode_and_score(state: HttpState, body: bytes, retry: Retry) -> bytes:
+async def _decode_and_score(caller: str, state: HttpState, body: bytes, retry: Retry) -> bytes:
     """A small batch is processed on the event loop, a large one in a thread."""
     app = state.app
     if len(body) > app.settings.inline_logs * _LOG_BYTES:
-        return await _score(app, await in_thread(app.decoder.decode_detect, body), retry)
+        return await _score(app, await in_thread(app.decoder.decode_detect, body), retry, caller)
     await state.scheduler.wait_turn()
     started = time.perf_counter()
     try:
-        return await _score(app, app.decoder.decode_detect(body), retry)
+        return await _score(app, app.decoder.decode_detect(body), retry, caller)
     finally:
         state.scheduler.finished(min(time.perf_counter() - started, _MAX_INLINE_SECONDS))
 
 
-async def _score(app: AppState, request: DetectRequest, retry: Retry) -> bytes:
-    result = await app.detection.detect(request, retry)
+async def _score(app: AppState, request: DetectRequest, retry: Retry, caller: str) -> bytes:
+    result = await app.detection.detect(request, retry, caller)
     encode = partial(encode_response, request.logs, result, request.include_scores)
     # Most responses are short even for a large batch; a thread would take longer than encoding.
     everything = request.include_scores or result.fired is not None

@@ -1,5 +1,8 @@
 """GET /status."""
 
+from collections.abc import Sequence
+from typing import cast
+
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -11,13 +14,16 @@ from api_anomaly.http.responses import (
     HistoryStatus,
     LastTraining,
     MemoryStatus,
+    SetupWarningFields,
     StatusResponse,
 )
 from api_anomaly.http.state import HttpState
+from api_anomaly.logs.setup_checks import SetupWarning
 from api_anomaly.runtime.registry import ServedModel
 from api_anomaly.runtime.first_training import FirstTraining
 from api_anomaly.runtime.history import HistoryService
 from api_anomaly.runtime.feedback import FeedbackService
+from api_anomaly.runtime.setup_watch import warning_response
 from api_anomaly.runtime.threads import in_thread
 from api_anomaly.runtime.training import TrainingService
 
@@ -44,10 +50,16 @@ async def status(_request: Request, state: HttpState) -> Response:
         "memory": _memory(served, app.snapshots.age_seconds),
         "feedback": _feedback(app.feedback),
         "versions": versions,
+        "warnings": setup_warnings(app.setup_watch.warnings),
         "history": _history(app.history),
         "first_training": _first_training(app.first_training),
     }
     return json_response(response)
+
+
+def setup_warnings(warnings: Sequence[SetupWarning]) -> list[SetupWarningFields]:
+    """The warnings as responses show them."""
+    return [cast(SetupWarningFields, warning_response(warning)) for warning in warnings]
 
 
 def _last_training(training: TrainingService) -> LastTraining | None:

@@ -8,6 +8,7 @@ from starlette.responses import Response
 from api_anomaly.http.body import BodyLimits, read_body
 from api_anomaly.http.problems import json_response
 from api_anomaly.http.responses import TrainResponse
+from api_anomaly.http.handlers.status import setup_warnings
 from api_anomaly.http.state import HttpState
 from api_anomaly.logs.decode import decode_history_training
 from api_anomaly.logs.schema import DEFAULT_TEST_SIZE
@@ -37,7 +38,10 @@ async def train(request: Request, state: HttpState) -> Response:
             history = await in_thread(app.decoder.decode_train, body)
             del body  # up to half a gigabyte that the training does not need
             manifest = await app.training.run(history)
-    return json_response(_response(manifest, time.perf_counter() - started))
+        response = _response(manifest, time.perf_counter() - started)
+        if app.training.warnings:
+            response["warnings"] = setup_warnings(app.training.warnings)
+    return json_response(response)
 
 
 def _not_counted(_size: int) -> None:
