@@ -14,7 +14,7 @@ from api_anomaly.rules import RuleSet
 from api_anomaly.runtime.detection import DetectionService
 from api_anomaly.runtime.detect_response import encode_kept
 from api_anomaly.runtime.first_training import FirstTraining
-from api_anomaly.runtime.history import HistoryService
+from api_anomaly.runtime.history import HistoryService, Missing
 from api_anomaly.runtime.format_file import load_formats
 from api_anomaly.runtime.ingestion import IngestionService, encode_response
 from api_anomaly.runtime.recovery import Encode, Recovery
@@ -118,27 +118,28 @@ def _create(settings: Settings, metrics: Metrics, journal: Journal) -> AppState:
     comparison = RuleComparison(rules, settings.inline_logs)
     watch = SetupWatch(metrics, journal)
     detection = DetectionService(registry, feedback, history, comparison, watch, metrics, journal)
+    active = labels.active
     training = TrainingService(
-        settings,
-        store,
-        registry,
-        history,
-        watch,
-        labels.active,
-        snapshots.request,
-        metrics,
-        journal,
+        settings, store, registry, history, watch, active, snapshots.request, metrics, journal
     )
     pseudonyms = Pseudonyms.of(settings.pseudonym_key)
     subjects = SubjectService(
         pseudonyms, registry, feedback, idempotency, training, snapshots, journal, history.remove
     )
     first_training = _first_training(settings, history, registry, training, journal)
+    most = settings.max_batch_logs
+
+    def missing() -> Missing | None:
+        return first_training.missing
+
+    ingestion = IngestionService(
+        registry, detection, feedback, history, idempotency, most, metrics, pseudonyms, missing
+    )
     return AppState(
         settings=settings,
         metrics=metrics,
         journal=journal,
-        decoder=Decoder(settings.max_batch_logs, settings.max_training_logs, pseudonyms=pseudonyms),
+        decoder=Decoder(most, settings.max_training_logs, pseudonyms=pseudonyms),
         pseudonyms=pseudonyms,
         registry=registry,
         detection=detection,
@@ -147,17 +148,7 @@ def _create(settings: Settings, metrics: Metrics, journal: Journal) -> AppState:
         setup_watch=watch,
         snapshots=snapshots,
         history=history,
-        ingestion=IngestionService(
-            registry,
-            detection,
-            feedback,
-            history,
-            idempotency,
-            settings.max_batch_logs,
-            metrics,
-            pseudonyms,
-            lambda: first_training.missing,
-        ),
+        ingestion=ingestion,
         named_formats=load_formats(settings.log_formats_file),
         first_training=first_training,
         recovery=recovery,
@@ -175,18 +166,6 @@ def _first_training(
 ) -> FirstTraining:
     logs, hours = settings.first_training_logs, settings.first_training_hours
     return FirstTraining(logs, hours, history, registry, training, journal)
-
-
-def _label_store(
-    settings: Settings, keys: SigningKeys, metrics: Metrics, journal: Journal
-) -> LabelStore:
-    return LabelStore(
-        LabelFile(settings.model_folder / "feedback", keys),
-        settings.feedback_days,
-        settings.feedback_verdicts,
-        journal,
-        on_failure=lambda: metrics.count("storage_failures_total", "verdicts"),
-    )
 
 
 def _label_store(

@@ -2,9 +2,24 @@
 
 from typing import Any
 
+Log = dict[str, Any]
+
+
+def through_a_proxy(logs: list[Log]) -> list[Log]:
+    """The logs of 30 people who use six endpoints, all with one address."""
+    return [
+        log
+        | {
+            "ip_address": "192.0.2.10",
+            "user_id": f"person-{i % 30}",
+            "endpoint": f"/{('orders', 'items', 'me', 'cart', 'help', 'search')[i % 6]}",
+        }
+        for i, log in enumerate(logs)
+    ]
+
 
 def test_the_proxys_address_is_said_everywhere(serve, logs) -> None:
-    proxied = [log | {"ip_address": "192.0.2.10"} for log in logs(1_000)]
+    proxied = through_a_proxy(logs(1_000))
     with serve() as client:
         assert "warnings" not in client.post("/train", json={"logs": logs(1_000)}).json()
         assert client.get("/status").json()["warnings"] == []
@@ -23,7 +38,7 @@ def test_the_proxys_address_is_said_everywhere(serve, logs) -> None:
 
 
 def test_logs_that_are_not_remembered_say_nothing(serve, logs) -> None:
-    proxied = [log | {"ip_address": "192.0.2.10"} for log in logs(1_000)]
+    proxied = through_a_proxy(logs(1_000))
     with serve() as client:
         client.post("/train", json={"logs": logs(1_000)})
         body = {"logs": proxied, "update_state": False}
