@@ -8,7 +8,7 @@ from pydantic_core import PydanticCustomError
 
 from api_anomaly.errors import BatchTooLarge
 from api_anomaly.logs.columns import Columns
-from api_anomaly.logs.decode import check_values, invalid_from
+from api_anomaly.logs.decode import check_values, invalid_from, without_mark
 from api_anomaly.logs.fast_path import columns_from_logs
 from api_anomaly.logs.pseudonyms import Pseudonyms
 from api_anomaly.logs.schema import Log
@@ -98,7 +98,7 @@ class FeedbackReader:
         """The body of POST /feedback."""
         check_values(body, self._max_items, "items")
         try:
-            valid = self._adapter.validate_json(body)
+            valid = self._adapter.validate_json(without_mark(body))
         except ValidationError as error:
             raise invalid_from(error) from None
         if len(valid.items) > self._max_items:

@@ -84,10 +84,18 @@ class SetupWarningFields(TypedDict):
     logs: int
 
 
+class InvalidLogFields(TypedDict):
+    """A log that was left out: its position in the request, and why."""
+
+    index: int
+    reason: str
+
+
 class DetectResponse(TypedDict):
     """POST /detect. Scores are in [-1, 0); lower is more anomalous. With `include_rules`: the logs
     on which static rules fired, the number of logs for each rule, and the agreement with the
-    model. With `warnings` the logs of this caller look wrong."""
+    model. With `on_invalid: "skip"`: `invalid`, the logs that were left out; `scores` has null for
+    them. With `warnings` the logs of this caller look wrong."""
 
     anomalies: list[AnomalyFields]
     total_logs: int
@@ -96,10 +104,11 @@ class DetectResponse(TypedDict):
     model_confidence: float
     model_version: str
     threshold: float
-    scores: NotRequired[list[float]]
+    scores: NotRequired[list[float | None]]
     rules: NotRequired[list[FiredRules]]
     rule_counts: NotRequired[dict[str, int]]
     rule_agreement: NotRequired[RuleAgreement]
+    invalid: NotRequired[list[InvalidLogFields]]
     warnings: NotRequired[list[SetupWarningFields]]
 
 

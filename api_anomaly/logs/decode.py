@@ -6,6 +6,7 @@ of them in full, so that a body with a million invalid logs needs no more memory
 """
 
 import math
+from codecs import BOM_UTF8
 from collections.abc import Sequence
 from typing import Annotated, Any, NamedTuple
 
@@ -17,13 +18,15 @@ from pydantic_core.core_schema import ValidationInfo, ValidatorFunctionWrapHandl
 from api_anomaly.errors import BatchTooLarge, Invalid
 from api_anomaly.logs.columns import Columns
 from api_anomaly.logs.fast_path import (
-    DetectStruct,
+    DetectOptions,
     LazyLogs,
     columns_from_logs,
     decode_detect,
     decode_train,
 )
 from api_anomaly.logs.pseudonyms import Pseudonyms
+from api_anomaly.logs.json_position import broken_log
+from api_anomaly.logs.skip import Skipped, read_valid
 from api_anomaly.logs.schema import (
     ACTOR_MISSING,
     DEFAULT_TEST_SIZE,
@@ -46,7 +49,8 @@ _COMMAS_PER_LOG, _MIN_COMMAS = 24, 100_000
 
 
 class DetectRequest(NamedTuple):
-    """A decoded POST /detect: n logs as columns and as records, and its options."""
+    """A decoded POST /detect: n logs as columns and as records, and its options. `skipped`: what is
+    not among them, if invalid logs are to be skipped."""
 
     columns: Columns
     logs: Sequence[Log]
@@ -54,6 +58,7 @@ class DetectRequest(NamedTuple):
     include_scores: bool
     include_rules: bool
     update_state: bool
+    skipped: Skipped | None = None
 
 
 class TrainRequest(NamedTuple):
@@ -85,18 +90,24 @@ class Decoder:
 
     def decode_detect(self, body: bytes) -> DetectRequest:
         """The body of POST /detect. About 1 µs a log on the fast path, else 5 to 10."""
+        body = without_mark(body)
         check_values(body, self._detect.max_logs, "logs")
         fast = None
         if self._fast_path:
             fast = decode_detect(body, self._detect.max_logs, self._pseudonyms)
         if fast is not None:
             return _detect_request(fast.options, fast.columns, LazyLogs(fast.options.logs))
+        found = read_valid(body, self._detect.max_logs)
+        if found is not None:
+            columns = columns_from_logs(found.logs, self._pseudonyms)
+            return _detect_request(found.options, columns, found.logs, found.skipped)
         valid = self._detect.validate(body)
         columns = columns_from_logs(valid.logs, self._pseudonyms)
         return _detect_request(valid, columns, valid.logs)
 
     def decode_train(self, body: bytes) -> TrainRequest:
         """The body of POST /train. On the fast path few logs exist as objects at a time."""
+        body = without_mark(body)
         check_values(body, self._train.max_logs, "logs")
         fast = None
         if self._fast_path:
@@ -110,8 +121,13 @@ class Decoder:
 
 
 def _detect_request(
-    options: DetectStruct | DetectBody[list[Log]], columns: Columns, logs: Sequence[Log]
+    options: DetectOptions | DetectBody[list[Log]],
+    columns: Columns,
+    logs: Sequence[Log],
+    skipped: Skipped | None = None,
 ) -> DetectRequest:
+    if skipped is None and options.on_invalid == "skip":
+        skipped = Skipped(range(len(logs)), ())
     return DetectRequest(
         columns,
         logs,
@@ -119,7 +135,14 @@ def _detect_request(
         bool(options.include_scores),
         bool(options.include_rules),
         options.update_state is not False,
+        skipped,
     )
+
+
+def without_mark(body: bytes) -> bytes:
+    """A body without the byte order mark that some editors and shells write before it; RFC 8259
+    allows to ignore it."""
+    return body[len(BOM_UTF8) :] if body.startswith(BOM_UTF8) else body
 
 
 def decode_history_training(body: bytes) -> HistoryTrainBody | None:
@@ -128,7 +151,7 @@ def decode_history_training(body: bytes) -> HistoryTrainBody | None:
     if len(body) > _MAX_HISTORY_BODY or b'"source"' not in body or b'"logs"' in body:
         return None
     try:
-        return _HISTORY_TRAINING.validate_json(body)
+        return _HISTORY_TRAINING.validate_json(without_mark(body))
     except ValidationError as error:
         raise invalid_from(error) from None
 
@@ -169,7 +192,7 @@ class _BodyValidator:
         except ValidationError as error:
             if any(_is_too_long(detail) for detail in error.errors(include_input=False)):
                 return BatchTooLarge(f"At most {self.max_logs} logs fit into one request.")
-            collector.add(error)
+            collector.add(error, _place(error, body))
         if not collector.items:  # the second pass found nothing, which should not happen
             collector.add(first)
         return Invalid(collector.items, collector.more)
@@ -212,6 +235,13 @@ def invalid_from(error: ValidationError) -> Invalid:
     collector = _ErrorCollector()
     collector.add(error)
     return Invalid(collector.items, collector.more)
+
+
+def _place(error: ValidationError, body: bytes) -> tuple[str | int, ...]:
+    """In which log a body is broken JSON, as a location; empty where that is not the fault."""
+    fault = error.errors(include_url=False, include_input=False)[0]
+    index = broken_log(body, fault["msg"]) if fault["type"] == "json_invalid" else None
+    return () if index is None else ("logs", index)
 
 
 def _is_too_long(detail: Any) -> bool:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Annotated, Any, NamedTuple, overload
+from typing import Annotated, Any, Literal, NamedTuple, overload
 
 import msgspec
 import numpy as np
@@ -70,14 +70,20 @@ class LogStruct(Struct, gc=False):
     label: Annotated[float, Meta(ge=0, le=1, multiple_of=1)] | None = None
 
 
-class DetectStruct(Struct):
-    """The body of POST /detect."""
+class DetectOptions(Struct, kw_only=True):
+    """The options of POST /detect."""
 
-    logs: list[LogStruct]
     threshold: Annotated[float, Meta(ge=MIN_THRESHOLD, le=MAX_THRESHOLD)] | None = None
     include_scores: bool | None = False
     include_rules: bool | None = False
     update_state: bool | None = True
+    on_invalid: Literal["reject", "skip"] | None = "reject"
+
+
+class DetectStruct(DetectOptions, kw_only=True):
+    """The body of POST /detect."""
+
+    logs: list[LogStruct]
 
 
 class TrainStruct(Struct):
@@ -106,10 +112,10 @@ class LazyLogs(Sequence[Log]):
     def __getitem__(self, index: int | slice) -> Log | Sequence[Log]:
         if isinstance(index, slice):
             return LazyLogs(self._structs[index])
-        return _LOG.validate_python(msgspec.structs.asdict(self._structs[index]))
+        return LOG.validate_python(msgspec.structs.asdict(self._structs[index]))
 
 
-_LOG = TypeAdapter(Log)
+LOG = TypeAdapter(Log)
 _METHOD = TypeAdapter(Method)
 _TIMESTAMPS = TypeAdapter(list[Timestamp])
 _DETECT = msgspec.json.Decoder(DetectStruct)
@@ -172,7 +178,7 @@ def _decode_chunks(
             read = structs = list(map(_LOG_STRUCT.decode, chunk))
             columns = _columns_from_structs(structs, pseudonyms)
         except _DECLINED:  # an unusual log: Pydantic reads this chunk
-            read = valid = [_LOG.validate_json(bytes(log)) for log in chunk]
+            read = valid = [LOG.validate_json(bytes(log)) for log in chunk]
             columns = columns_from_logs(valid, pseudonyms)
         labels.append(np.array([log.label for log in read], np.float64))
         yield columns

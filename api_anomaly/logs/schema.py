@@ -204,13 +204,15 @@ Logs = TypeVar("Logs")
 class DetectBody(Generic[Logs]):
     """The body of POST /detect. `threshold` replaces the model's own for this call;
     `include_scores` returns the score of every log; `include_rules` returns which static rules
-    fire on the logs; `update_state: false` scores without storing the logs in memory."""
+    fire on the logs; `update_state: false` scores without storing the logs in memory;
+    `on_invalid: "skip"` leaves invalid logs out, instead of rejecting all."""
 
     logs: Logs
     threshold: Threshold | None = None
     include_scores: StrictBool | None = False
     include_rules: StrictBool | None = False
     update_state: StrictBool | None = True
+    on_invalid: Literal["reject", "skip"] | None = "reject"
 
 
 @dataclass(slots=True, config=ConfigDict(extra="forbid"))

@@ -8,12 +8,15 @@ kernels has to be maintained. Exit code 1 if the machine code could not be writt
 
 import asyncio
 import sys
+import time
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import msgspec
 
+from api_anomaly.errors import Invalid
 from api_anomaly.feedback.decode import FeedbackReader
 from api_anomaly.kernels import cache_folder
 from api_anomaly.runtime.state import AppState, running
@@ -64,9 +67,12 @@ async def _use_service(state: AppState, trainings: int) -> None:
         await state.training.run(state.decoder.decode_train(history))
     item = {"log": create_logs(1)[0], "verdict": "false_positive"}
     feedback = FeedbackReader(max_items=1).read(msgspec.json.encode({"items": [item]}))
+    with suppress(Invalid):  # broken JSON: the log in which it breaks is looked for
+        state.decoder.decode_detect(b'{"logs": [{]}')
     for count in (1, state.settings.inline_logs + 1):
         body = msgspec.json.encode({"logs": create_logs(count)})
         request = state.decoder.decode_detect(body)
+        state.setup_watch.seen("", request.columns, time.time())
         for update_state in (True, False):
             await state.registry.observe(request.columns, None, update_state)
         await state.feedback.give(feedback)

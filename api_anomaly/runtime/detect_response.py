@@ -10,6 +10,7 @@ from api_anomaly.detector import Anomaly, Detections
 from api_anomaly.logs.column_logs import ColumnLogs
 from api_anomaly.logs.schema import Log, known_amount
 from api_anomaly.logs.setup_checks import SetupWarning
+from api_anomaly.logs.skip import InvalidLog, Skipped
 from api_anomaly.rules import Fired
 from api_anomaly.runtime.setup_watch import warning_response
 from api_anomaly.storage.history.entry import Entry
@@ -32,12 +33,18 @@ class DetectionResult(NamedTuple):
     warnings: Sequence[SetupWarning] = ()
 
 
-def encode_response(logs: SizedLogs, result: DetectionResult, include_scores: bool) -> bytes:
-    """A `DetectResponse` as JSON."""
+def encode_response(
+    logs: SizedLogs, result: DetectionResult, include_scores: bool, skipped: Skipped | None = None
+) -> bytes:
+    """A `DetectResponse` as JSON; `logs` are those of the request without the `skipped` ones."""
+    positions = skipped.positions if skipped else range(len(logs))
     detections = result.detections
     total, count = len(logs), len(detections.anomalies)
     response: dict[str, Any] = {
-        "anomalies": [anomaly_response(logs[found.index], found) for found in detections.anomalies],
+        "anomalies": [
+            anomaly_response(logs[found.index], found) | {"log_index": positions[found.index]}
+            for found in detections.anomalies
+        ],
         "total_logs": total,
         "anomaly_count": count,
         "anomaly_rate": count / total if total else 0.0,
@@ -46,9 +53,14 @@ def encode_response(logs: SizedLogs, result: DetectionResult, include_scores: bo
         "threshold": detections.threshold,
     }
     if include_scores:
-        response["scores"] = detections.scores.tolist()
+        response["scores"] = _in_order(detections.scores.tolist(), skipped)
     if result.fired is not None:
-        response |= _rules(result.fired, [found.index for found in detections.anomalies])
+        flagged = [found.index for found in detections.anomalies]
+        response |= _rules(result.fired, flagged, positions)
+    if skipped is not None:
+        response["invalid"] = [
+            {"index": log.position, "reason": log.reason} for log in skipped.invalid
+        ]
     if result.warnings:
         response["warnings"] = [warning_response(warning) for warning in result.warnings]
     return msgspec.json.encode(response)
@@ -60,17 +72,37 @@ def encode_kept(entry: Entry, version: str, detections: Detections | None) -> by
         return None
     logs = ColumnLogs(entry.columns, entry.methods)
     include = bool(entry.facts["include_scores"])
-    return encode_response(logs, DetectionResult(version, detections, None), include)
+    result = DetectionResult(version, detections, None)
+    return encode_response(logs, result, include, _skipped(entry.facts.get("invalid"), len(logs)))
 
 
-def _rules(fired: Fired, flagged: list[int]) -> dict[str, Any]:
+def _skipped(invalid: Sequence[Sequence[Any]] | None, logs: int) -> Skipped | None:
+    """The skipped logs of a request with so many other `logs`, from its entry in the journal."""
+    if invalid is None:
+        return None
+    left_out = [InvalidLog(*log) for log in invalid]
+    places = {log.position for log in left_out}
+    return Skipped([i for i in range(logs + len(places)) if i not in places], left_out)
+
+
+def _in_order(scores: list[float], skipped: Skipped | None) -> list[float | None]:
+    """A score for each log of the request, None for one that was left out."""
+    if skipped is None or not skipped.invalid:
+        return list(scores)
+    placed: list[float | None] = [None] * (len(scores) + len(skipped.invalid))
+    for position, score in zip(skipped.positions, scores, strict=True):
+        placed[position] = score
+    return placed
+
+
+def _rules(fired: Fired, flagged: list[int], positions: Sequence[int]) -> dict[str, Any]:
     """The static rules that fired, and their agreement with the logs that the model `flagged`."""
     alerted = fired.any()
     both = int(alerted[flagged].sum())
     ids = np.array(fired.rule_ids, dtype=object)
     return {
         "rules": [
-            {"log_index": row, "rules": ids[fired.matrix[row]].tolist()}
+            {"log_index": positions[row], "rules": ids[fired.matrix[row]].tolist()}
             for row in np.flatnonzero(alerted).tolist()
         ],
         "rule_counts": fired.by_rule(),

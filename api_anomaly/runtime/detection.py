@@ -4,6 +4,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import Any
 
 import numpy as np
 
@@ -73,7 +74,12 @@ class DetectionService:
         return DetectionResult(served.version, detections, fired, warnings)
 
     def _entry(self, request: DetectRequest, retry: Retry) -> Entry:
-        facts = {"threshold": request.threshold, "include_scores": request.include_scores}
+        facts: dict[str, Any] = {
+            "threshold": request.threshold,
+            "include_scores": request.include_scores,
+        }
+        if request.skipped is not None:
+            facts["invalid"] = list(request.skipped.invalid)
         methods = {
             int(row): request.logs[int(row)].method
             for row in np.flatnonzero(request.columns.method == OTHER_METHOD)

@@ -173,10 +173,10 @@ def test_an_option_is_true_or_false(field: str) -> None:
 
 
 def test_null_options_mean_the_defaults() -> None:
-    names = ("threshold", "include_scores", "include_rules", "update_state")
+    names = ("threshold", "include_scores", "include_rules", "update_state", "on_invalid")
     options: dict[str, Any] = dict.fromkeys(names)
     request = decoder.decode_detect(json.dumps({"logs": []} | options).encode())
-    assert request[2:] == (None, False, False, True)
+    assert request[2:] == (None, False, False, True, None)
     assert decoder.decode_train(b'{"logs": [], "test_size": null}').test_size == 0.2
 
 

@@ -43,8 +43,9 @@ async def _decode_and_score(caller: str, state: HttpState, body: bytes, retry: R
 
 async def _score(app: AppState, request: DetectRequest, retry: Retry, caller: str) -> bytes:
     result = await app.detection.detect(request, retry, caller)
-    encode = partial(encode_response, request.logs, result, request.include_scores)
+    encode = partial(encode_response, request.logs, result, request.include_scores, request.skipped)
     # Most responses are short even for a large batch; a thread would take longer than encoding.
     everything = request.include_scores or result.fired is not None
     entries = len(request.logs) if everything else len(result.detections.anomalies)
+    entries += len(request.skipped.invalid) if request.skipped else 0
     return encode() if entries <= app.settings.inline_logs else await in_thread(encode)
