@@ -202,13 +202,13 @@ class Process(NamedTuple):
 Spawn = Callable[..., Process]
 
 
-@pytest.fixture
-def spawn(tmp_path: Path) -> Iterator[Spawn]:
-    """Starts programs; all of them end with the test."""
+@contextmanager
+def spawning(folder: Path) -> Iterator[Spawn]:
+    """Starts programs, which write their output into files of a folder; all of them end with it."""
     running: list[Process] = []
 
     def spawned(*command: str | Path, **options: Any) -> Process:
-        output = tmp_path / f"output-{len(running)}.txt"
+        output = folder / f"output-{len(running)}.txt"
         with output.open("wb") as out:
             popen = subprocess.Popen(
                 [str(part) for part in command],
@@ -230,6 +230,13 @@ def spawn(tmp_path: Path) -> Iterator[Spawn]:
             process.popen.wait()
 
 
+@pytest.fixture
+def spawn(tmp_path: Path) -> Iterator[Spawn]:
+    """Starts programs; all of them end with the test."""
+    with spawning(tmp_path) as spawned:
+        yield spawned
+
+
 class Running(NamedTuple):
     """The service as its own process, and its port."""
 
@@ -237,27 +244,32 @@ class Running(NamedTuple):
     port: int
 
 
-@pytest.fixture
-def running(spawn: Spawn, tmp_path: Path) -> Running:
-    """The service, started with `python main.py`."""
+def start_service(spawn: Spawn, folder: Path) -> Running:
+    """The service, started with `python main.py`; its files are in a folder."""
     port = free_port()
     environment = os.environ | {
         "HOST": "127.0.0.1",
         "PORT": str(port),
         "AUTH_TOKEN": TOKEN,
-        "MODEL_PATH": str(tmp_path / "models" / "isolation_forest.pkl"),
-        "SCALER_PATH": str(tmp_path / "models" / "scaler.pkl"),
-        "LOG_FILE": str(tmp_path / "logs" / "journal.log"),
+        "MODEL_PATH": str(folder / "models" / "isolation_forest.pkl"),
+        "SCALER_PATH": str(folder / "models" / "scaler.pkl"),
+        "LOG_FILE": str(folder / "logs" / "journal.log"),
         "MEMORY_ENTITIES": "10000",
         "SNAPSHOT_SECONDS": "2",
         "LOG_LEVEL": "DEBUG",
     }
-    process = spawn(sys.executable, ROOT / "main.py", env=environment, cwd=tmp_path)
+    process = spawn(sys.executable, ROOT / "main.py", env=environment, cwd=folder)
     return Running(process, port)
 
 
 @pytest.fixture
-def service(running: Running) -> Iterator[httpx.Client]:
+def running(spawn: Spawn, tmp_path: Path) -> Running:
+    """The service, started with `python main.py`."""
+    return start_service(spawn, tmp_path)
+
+
+@contextmanager
+def calling(running: Running) -> Iterator[httpx.Client]:
     """A client with the token, when the service answers."""
     process = running.process
     with caller(running.port) as client:
@@ -265,6 +277,13 @@ def service(running: Running) -> Iterator[httpx.Client]:
         up = lambda: answers(client) or process.popen.poll() is not None  # noqa: E731
         until(up, "the service answers", 300)
         assert process.popen.poll() is None, process.output.read_text()
+        yield client
+
+
+@pytest.fixture
+def service(running: Running) -> Iterator[httpx.Client]:
+    """A client with the token, when the service answers."""
+    with calling(running) as client:
         yield client
 
 
