@@ -1,4 +1,4 @@
-"""The real parts that the slow tests run: podman, Prometheus, Alertmanager, nginx, syslog-ng."""
+"""The real parts that the slow tests run: podman, Prometheus, Alertmanager, nginx, log shippers."""
 
 import base64
 import fcntl

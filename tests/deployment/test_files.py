@@ -21,7 +21,7 @@ SHIPPED = [
     *(ROOT / name for name in ("Dockerfile", "docker-compose.yml", ".env.example")),
     *(
         file
-        for folder in ("k8s", "k8s-overlays", "monitoring", ".github")
+        for folder in ("k8s", "k8s-overlays", "monitoring", "deploy", ".github")
         for file in (ROOT / folder).rglob("*")
         if file.is_file() and file.suffix != ".pyc"
     ),
