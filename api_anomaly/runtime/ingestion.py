@@ -19,6 +19,7 @@ from api_anomaly.runtime.feedback import FeedbackService
 from api_anomaly.runtime.history import HistoryService, Missing
 from api_anomaly.runtime.idempotency import NO_RETRY, IdempotencyStore, Retry
 from api_anomaly.runtime.registry import ModelRegistry
+from api_anomaly.runtime.setup_watch import SetupWatch
 from api_anomaly.runtime.threads import in_thread
 from api_anomaly.storage.history.entry import Entry, other_methods
 from api_anomaly.telemetry.metrics import Metrics
@@ -30,10 +31,12 @@ _THREAD_LOGS = 512
 
 
 class IngestOptions(NamedTuple):
-    """`retry` identifies the request; `anomalies`: the response lists them."""
+    """`retry` identifies the request; `anomalies`: the response lists them; `source`: who sends,
+    for the warnings about set-ups."""
 
     retry: Retry = NO_RETRY
     anomalies: bool = False
+    source: str = ""
 
 
 class IngestionService:
@@ -50,6 +53,7 @@ class IngestionService:
         metrics: Metrics,
         pseudonyms: Pseudonyms | None = None,
         missing: Callable[[], Missing | None] = lambda: None,
+        setup_watch: SetupWatch | None = None,
     ) -> None:
         """`missing` returns what the first training still waits for."""
         self._registry = registry
@@ -61,6 +65,7 @@ class IngestionService:
         self._metrics = metrics
         self._pseudonyms = pseudonyms
         self._missing = missing
+        self._setup_watch = setup_watch
 
     async def ingest(self, read: ReadResult, options: IngestOptions) -> bytes:
         """The response, JSON with the fields of `IngestResponse`. When it returns, the logs are on
@@ -102,7 +107,8 @@ class IngestionService:
             columns = self._columns(read.records)
         else:
             columns = await in_thread(self._columns, read.records)
-        entry = _entry(columns, read, options)
+        warnings = [*read.warnings, *self._setup_warnings(columns, read.format, options.source)]
+        entry = _entry(columns, read._replace(warnings=warnings), options)
 
         def keep() -> None:
             if len(columns):
@@ -120,6 +126,12 @@ class IngestionService:
         if found is None:
             entry = entry._replace(facts=entry.facts | {"missing": self._missing()})
         return encode_response(entry, version, detections)
+
+    def _setup_warnings(self, columns: Columns, format_name: str, source: str) -> list[str]:
+        if self._setup_watch is None or not len(columns):
+            return []
+        found = self._setup_watch.seen(f"{source} {format_name}", columns, time.time())
+        return [warning.text for warning in found]
 
     def _columns(self, records: Records) -> Columns:
         """The columns, in which pseudonyms replace users and addresses."""

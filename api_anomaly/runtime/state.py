@@ -133,7 +133,16 @@ def _create(settings: Settings, metrics: Metrics, journal: Journal) -> AppState:
         return first_training.missing
 
     ingestion = IngestionService(
-        registry, detection, feedback, history, idempotency, most, metrics, pseudonyms, missing
+        registry,
+        detection,
+        feedback,
+        history,
+        idempotency,
+        most,
+        metrics,
+        pseudonyms,
+        missing,
+        watch,
     )
     return AppState(
         settings=settings,

@@ -125,3 +125,12 @@ def test_ingest_needs_its_scope_and_late_logs_are_counted(serve, logs) -> None:
         body = "\n".join(json.dumps(log) for log in (logs(1)[0], logs(1)[0] | {"timestamp": now}))
         found = ingest(client, body)
         assert (found["accepted"], found["late"]) == (2, 1)
+
+
+def test_a_proxys_address_on_every_log_is_said(serve, logs) -> None:
+    lines = [combined(log | {"ip_address": "192.0.2.10"}) for log in logs(2_500)]
+    with serve() as client:
+        found = [ingest(client, "\n".join(lines[i : i + 500])) for i in range(0, 2_500, 500)]
+        assert any("address" in warning for warning in found[-1]["warnings"])
+        codes = {warning["code"] for warning in client.get("/status").json()["warnings"]}
+        assert "one_address" in codes

@@ -96,4 +96,4 @@ async def keep(
     if key is None:
         retry = (await retry_of(owner, place + retry.digest, body))._replace(automatic=True)
     anomalies = request.query_params.get("anomalies") == "true"
-    return await state.app.ingestion.ingest(read, IngestOptions(retry, anomalies))
+    return await state.app.ingestion.ingest(read, IngestOptions(retry, anomalies, owner))
