@@ -61,7 +61,7 @@ def one_address(block: Facts) -> str | None:
         f" {_who(behind.users, behind.agents)} behind it: it is the address of a proxy or load"
         " balancer. Log the client's address instead (nginx: real_ip_header and set_real_ip_from;"
         " Apache: mod_remoteip) or, where the logs hold X-Forwarded-For, name the proxy in"
-        " TRUSTED_PROXIES. If all users do share one network, ignore this."
+        " LOG_TRUSTED_PROXIES. If all users do share one network, ignore this."
     )
 
 
@@ -82,7 +82,7 @@ def private_addresses_only(block: Facts) -> str | None:
         f" {_who(block.crowd.users, block.crowd.agents)} behind them. If these are proxies or nodes"
         " of a cluster, log the client's address instead (nginx: real_ip_header and"
         " set_real_ip_from; Kubernetes: externalTrafficPolicy: Local) or name their network in"
-        " TRUSTED_PROXIES."
+        " LOG_TRUSTED_PROXIES."
     )
 
 

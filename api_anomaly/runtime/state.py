@@ -133,16 +133,8 @@ def _create(settings: Settings, metrics: Metrics, journal: Journal) -> AppState:
         return first_training.missing
 
     ingestion = IngestionService(
-        registry,
-        detection,
-        feedback,
-        history,
-        idempotency,
-        most,
-        metrics,
-        pseudonyms,
-        missing,
-        watch,
+        *(registry, detection, feedback, history, idempotency, most, metrics),
+        *(pseudonyms, missing, watch),
     )
     return AppState(
         settings=settings,

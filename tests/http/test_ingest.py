@@ -128,7 +128,11 @@ def test_ingest_needs_its_scope_and_late_logs_are_counted(serve, logs) -> None:
 
 
 def test_a_proxys_address_on_every_log_is_said(serve, logs) -> None:
-    lines = [combined(log | {"ip_address": "192.0.2.10"}) for log in logs(2_500)]
+    lines = []
+    for i, log in enumerate(logs(2_500)):
+        crowd = {"user_id": f"user-{i % 300}", "user_agent": f"agent/{i % 40}"}
+        endpoint = "/api/" + ("items", "orders", "users", "carts", "search", "stock")[i % 6]
+        lines.append(combined(log | crowd | {"ip_address": "192.0.2.10", "endpoint": endpoint}))
     with serve() as client:
         found = [ingest(client, "\n".join(lines[i : i + 500])) for i in range(0, 2_500, 500)]
         assert any("address" in warning for warning in found[-1]["warnings"])
