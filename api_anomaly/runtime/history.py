@@ -8,7 +8,7 @@ at the same time share one flush. Parquet files are written by a process of thei
 import asyncio
 import json
 import os
-import subprocess
+import subprocess  # nosec B404
 import sys
 import tempfile
 import threading
@@ -286,7 +286,7 @@ class HistoryService:
         """The result of a command of the worker process. Raises StorageFailed."""
         # `python main.py` finds the package beside main.py, wherever it is started.
         path = os.pathsep.join(filter(None, sys.path))
-        process = subprocess.Popen(
+        process = subprocess.Popen(  # nosec B603  # a module of ours, without a shell
             [sys.executable, "-m", _WORKER, command],
             env=os.environ | {"PYTHONPATH": path},
             stdin=subprocess.PIPE,

@@ -441,7 +441,7 @@ SYSTEM_HEALTH = Dashboard(
             "Set-up warnings",
             "Wrong set-ups that show in the logs, by code; /status says each in words.",
             "short",
-            (("max by (code) (setup_warnings{who}) > 0", "{{code}}"),),
+            (("max by (code) (setup_warnings{who})", "{{code}}"),),
         ),
         Panel(
             "Open files",

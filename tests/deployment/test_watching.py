@@ -168,6 +168,8 @@ def test_every_query_of_every_dashboard_has_an_answer(
     service: httpx.Client, prometheus: httpx.Client, logs, tmp_path: Path
 ) -> None:
     replay(service, logs(3_000, start=1_690_000_000.0), tmp_path)
+    # A rate needs a series that exists before it grows.
+    service.post("/detect", json={"logs": logs(1)}).raise_for_status()
     until(lambda: value(prometheus, "count_over_time(model_loaded[1m])") >= 3, "three scrapes")
     traffic(service, logs)
     waiting = {row for dashboard in DASHBOARDS for row in queries(dashboard)}
