@@ -245,10 +245,7 @@ REAL = {
         "/ingest",
         lambda here: _rsyslog(here, "-n"),
         lambda here: _rsyslog(here, "-N1"),
-        lambda here: {
-            "/etc/rsyslog.d": str(SHIPPERS),
-            'resumeInterval="5"': 'resumeInterval="1"',
-        },
+        lambda here: {"/etc/rsyslog.d": str(SHIPPERS)},
         website="apache",
     ),
     "fluent-bit": Shipper(
@@ -275,3 +272,20 @@ REAL = {
         lambda here: _NO_STORAGE,
     ),
 }
+
+
+#: Other outputs of Fluent Bit, so that their protocols are spoken by a real sender, too.
+OUTPUTS = {
+    "es": ("Path /elastic", "HTTP_User any", f"HTTP_Passwd {TOKEN}", "Generate_ID On"),
+    "splunk": (f"Splunk_Token {TOKEN}",),
+    "loki": ("HTTP_User any", f"HTTP_Passwd {TOKEN}", "Labels job=access_log"),
+}
+_EVERY_OUTPUT = ("Match *", "Host ${ANOMALY_HOST}", "Port ${ANOMALY_PORT}", "Retry_Limit False")
+
+
+def with_output(name: str) -> Shipper:
+    """Fluent Bit with its usual file but for the output."""
+    usual = (SHIPPERS / "fluent-bit.conf").read_text().split("[OUTPUT]\n")[1]
+    options = (f"Name {name}", *_EVERY_OUTPUT, *OUTPUTS[name])
+    output = "".join(f"    {option}\n" for option in options)
+    return REAL["fluent-bit"]._replace(changes=lambda _: {usual: output})

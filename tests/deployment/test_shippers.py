@@ -2,6 +2,7 @@
 
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
@@ -9,12 +10,14 @@ import pytest
 
 from tests.deployment.conftest import TOKEN, Spawn, calling, spawning, start_service, until
 from tests.deployment.log_shippers import (
+    OUTPUTS,
     REAL,
     WEBSITES,
     Here,
     Parts,
     Shipper,
     Website,
+    with_output,
 )
 from tests.support.paths import ROOT
 from tests.support.shipper_target import Target, shipper_target
@@ -59,8 +62,9 @@ def watcher(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
 
 @pytest.fixture
 def shipper(request: pytest.FixtureRequest) -> Shipper:
-    """The shipper that a test names."""
-    return REAL[request.param]
+    """The shipper that a test names, or Fluent Bit with another output."""
+    name = request.param
+    return with_output(name) if name in OUTPUTS else REAL[name]
 
 
 @pytest.fixture
@@ -96,10 +100,10 @@ def test_shipper_sends_every_line_again_until_it_is_taken(
     target: Target,
     spawn: Spawn,
 ) -> None:
-    target.refusals = 2
+    target.refusals = 1
     website.visit([f"/page/{number}?q=%22x" for number in range(30)], ODD)
     process = shipper.start(here(target.url), spawn)
-    until(lambda: target.taken() and target.refused()[1:], "it is refused twice, then taken", 30)
+    until(lambda: target.taken() and target.refused(), "it is refused, then taken", 30)
     website.visit([f"/page/late/{number}" for number in range(5)], "late/1.0")
     lines = [shipper.sent(line) for line in website.lines("/page/")]
     assert len(lines) == 35
@@ -111,13 +115,46 @@ def test_shipper_sends_every_line_again_until_it_is_taken(
     assert paths == {shipper.posts}
 
 
+def test_restart_while_the_service_is_away_loses_no_line(shippers: Parts, tmp_path: Path) -> None:
+    """All shippers at the same time, each with a log and a server of its own."""
+    lines = [f"line {number:03} of this log" for number in range(300)]
+    with ExitStack() as open_targets:
+        places = {}
+        for name in REAL:
+            place = tmp_path / name
+            place.mkdir()
+            (place / "access.log").write_text("\n".join(lines[:200]) + "\n")
+            target = open_targets.enter_context(shipper_target(refusals=1_000_000))
+            places[name] = (Here(shippers, place / "access.log", place, target.url), target)
+        with spawning(tmp_path) as spawn:
+            for name, (here, target) in places.items():
+                REAL[name].start(here, spawn)
+            for here, target in places.values():
+                until(lambda: len(target.refused()) > 1, f"{here.log} is refused", 20)
+                with here.log.open("a") as log:
+                    log.write("\n".join(lines[200:]) + "\n")
+        for _, target in places.values():
+            target.refusals = 0
+        (tmp_path / "again").mkdir()
+        with spawning(tmp_path / "again") as spawn:
+            for name, (here, target) in places.items():
+                REAL[name].start(here, spawn)
+            for name, (here, target) in places.items():
+                until(lambda: not _missing(lines, target), f"all lines of {name} arrive", 30)
+
+
+def _missing(lines: list[str], target: Target) -> list[str]:
+    sent = b"".join(request.body for request in target.taken())
+    return [line for line in lines if line.encode() not in sent]
+
+
 def counted(service: httpx.Client, metric: str) -> int:
     """The sum of a counter of the service over its labels."""
     lines = service.get("/metrics").text.splitlines()
     return int(sum(float(line.split()[-1]) for line in lines if line.startswith(metric)))
 
 
-@each_shipper
+@pytest.mark.parametrize("shipper", [*REAL, *OUTPUTS], indirect=True)
 def test_every_request_to_a_website_reaches_the_service(
     shipper: Shipper,
     here: Callable[[str], Here],

@@ -84,11 +84,11 @@ ASKED: dict[str, Callable[[bytes], Answer]] = {
 class Target:
     """What came, and how many of the next bodies with logs are refused with 503."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, refusals: int) -> None:
         self.url = f"http://127.0.0.1:{port}"
         self.port = port
         self.requests: list[Request] = []
-        self.refusals = 0
+        self.refusals = refusals
         self._lock = threading.Lock()
 
     def answer(self, method: str, target: str, headers: dict[str, str], body: bytes) -> Answer:
@@ -157,12 +157,12 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def shipper_target() -> Iterator[Target]:
-    """A running target."""
+def shipper_target(refusals: int = 0) -> Iterator[Target]:
+    """A running target that first refuses some bodies."""
     handler = type("Handler", (_Handler,), {})
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         server.daemon_threads = True
-        handler.target = Target(server.server_address[1])  # type: ignore[attr-defined]
+        handler.target = Target(server.server_address[1], refusals)  # type: ignore[attr-defined]
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
         thread.start()
         try:
