@@ -134,6 +134,18 @@ def test_more_logs_than_fit_are_named_so(service: Service) -> None:
     assert code(send(service, body)) == (413, "batch_too_large")
 
 
+@pytest.mark.parametrize("piece", [b"x\n", b"\n", b"{}", b"{}\n", b"[],", b'"\n', b"#\n", b"[{}]"])
+def test_as_many_lines_that_are_no_logs_as_fit_take_little_memory(
+    service: Service, piece: bytes
+) -> None:
+    before = service.peak_resident_bytes()
+    body = gzip.compress(GOOD + b"\n" + piece * (60 * MIB // len(piece)), 1)
+    assert code(send(service, body, Content_Encoding="gzip")) == (413, "batch_too_large")
+    body = gzip.compress(b"[" + piece * (60 * MIB // len(piece)), 1)
+    assert send(service, body, Content_Encoding="gzip").status in (413, 422)
+    assert service.peak_resident_bytes() - before < 500 * MIB
+
+
 @pytest.mark.parametrize("batches", [5, pytest.param(20, marks=pytest.mark.slow)])
 def test_a_million_endpoints_and_users_take_bounded_memory(service: Service, batches: int) -> None:
     resident = []

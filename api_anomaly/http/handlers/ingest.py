@@ -7,7 +7,13 @@ from zoneinfo import ZoneInfo
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api_anomaly.errors import AnomalyError, FormatAmbiguous, FormatUnknown, StorageFailed
+from api_anomaly.errors import (
+    AnomalyError,
+    BatchTooLarge,
+    FormatAmbiguous,
+    FormatUnknown,
+    StorageFailed,
+)
 from api_anomaly.http.body import BodyLimits, read_body
 from api_anomaly.http.handlers.batch import idempotency_key
 from api_anomaly.http.problems import json_response
@@ -22,6 +28,8 @@ from api_anomaly.runtime.threads import in_thread
 
 #: Bodies up to this size are read on the event loop: about a millisecond.
 _INLINE_BYTES = 32 * 1024
+#: Lines that a body may have for each log that it may have: comments, blank ones, lines of others.
+_LINES_A_LOG = 2
 
 
 async def ingest(request: Request, state: HttpState) -> Response:
@@ -66,16 +74,19 @@ def read_options(request: Request, state: HttpState, format_name: str | None = N
         tuple(ip_network(network) for network in settings.log_trusted_proxies),
         ZoneInfo(settings.log_time_zone),
         state.app.named_formats,
+        _LINES_A_LOG * settings.max_batch_logs,
     )
 
 
 async def read_named(read: Callable[[], ReadResult], inline: bool) -> ReadResult:
-    """What `read` returns, from a thread unless `inline`. Raises FormatUnknown and
-    FormatAmbiguous."""
+    """What `read` returns, from a thread unless `inline`. Raises FormatUnknown,
+    FormatAmbiguous and BatchTooLarge."""
     try:
         return read() if inline else await in_thread(read)
     except formats.FormatUnknown as error:
         raise FormatUnknown(f"{error}.") from error
+    except formats.TooManyLines as error:
+        raise BatchTooLarge(f"{error}.") from error
     except formats.FormatAmbiguous as error:
         raise FormatAmbiguous(f"{error}.") from error
 

@@ -73,17 +73,23 @@ class LineError(NamedTuple):
 
 
 class ReadOptions(NamedTuple):
-    """How to read. `log_format`: a server's own directive, before `format`."""
+    """How to read. `log_format`: a server's own directive, before `format`. `max_lines` of one body,
+    whether they are logs or not; 0: no limit."""
 
     format: str = "auto"
     log_format: str | None = None
     trusted_proxies: tuple[Network, ...] = ()
     zone: tzinfo = UTC  # of times without an offset
     named_formats: Mapping[str, TextFormat] = {}
+    max_lines: int = 0
 
 
 class FormatUnknown(Exception):
     """No format of this name, or none that fits; the text says what to do."""
+
+
+class TooManyLines(Exception):
+    """A body has more than `ReadOptions.max_lines`; the text says so."""
 
 
 class FormatAmbiguous(Exception):

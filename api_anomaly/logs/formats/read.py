@@ -24,6 +24,7 @@ from api_anomaly.logs.formats.format import (
     ParseError,
     RawLog,
     ReadOptions,
+    TooManyLines,
     Value,
 )
 from api_anomaly.logs.formats.normalize import (
@@ -52,11 +53,14 @@ __all__ = [
     "ReadOptions",
     "ReadResult",
     "StreamReader",
+    "TooManyLines",
     "read_body",
     "read_events",
 ]
 
 MAX_ERRORS = 20
+#: Objects and arrays for each line: what one log in JSON has at most, and some more.
+_MAX_VALUES = 20
 _LIST_AS_CLIENT = (
     "a list of addresses stands where the client's address is: the first was taken;"
     " with the proxies configured, the one before them is"
@@ -77,12 +81,14 @@ class ReadResult(NamedTuple):
 
 
 def read_body(body: bytes, options: ReadOptions) -> ReadResult:
-    """The logs of a decompressed body in any known form. Raises FormatUnknown, FormatAmbiguous."""
+    """The logs of a decompressed body in any known form. Raises FormatUnknown, FormatAmbiguous and
+    TooManyLines."""
     return StreamReader(options).read_body(body)
 
 
 def read_events(events: Sequence[Event], options: ReadOptions) -> ReadResult:
-    """The logs of events from an opened envelope. Raises FormatUnknown, FormatAmbiguous."""
+    """The logs of events from an opened envelope. Raises FormatUnknown, FormatAmbiguous and
+    TooManyLines."""
     return StreamReader(options).read_events(events)
 
 
@@ -161,9 +167,11 @@ class StreamReader:
         self._names |= {row.name for row in self._formats.json}
 
     def read_body(self, body: bytes) -> ReadResult:
-        """The logs of a decompressed body. Raises FormatUnknown, FormatAmbiguous."""
+        """The logs of a decompressed body. Raises FormatUnknown, FormatAmbiguous, TooManyLines."""
         batch = _Batch()
         text = decode(body)
+        self._limit(text.count("\n"))
+        self._limit((text.count("{") + text.count("[")) // _MAX_VALUES)
         only = self._text.only
         if is_document(text) and not only:
             self._read(events_of_text(text, self._formats.json), batch)
@@ -182,9 +190,10 @@ class StreamReader:
         return batch.result(self._options, self._max_errors)
 
     def read_events(self, events: Iterable[Event]) -> ReadResult:
-        """The logs of events. Raises FormatUnknown, FormatAmbiguous."""
+        """The logs of events. Raises FormatUnknown, FormatAmbiguous, TooManyLines."""
         batch = _Batch()
         events = [carried_text(event) for event in events]
+        self._limit(len(events))
         indices = [index for index, event in enumerate(events) if isinstance(event.value, str)]
         texts = [str(events[index].value) for index in indices]
         left = self._read_plain(texts, [events[index].position for index in indices], batch)
@@ -193,6 +202,12 @@ class StreamReader:
             events = [event for index, event in enumerate(events) if index not in read]
         self._read(events, batch)
         return batch.result(self._options, self._max_errors)
+
+    def _limit(self, lines: int) -> None:
+        """Before anything of them is kept: a megabyte may hold a million lines that are no logs."""
+        limit = self._options.max_lines
+        if 0 < limit < lines:
+            raise TooManyLines(f"At most {limit} lines fit into one request")
 
     def _read_plain(
         self, texts: Sequence[str], positions: Sequence[int], batch: _Batch
@@ -206,7 +221,9 @@ class StreamReader:
 
     def _read(self, events: Iterable[Event], batch: _Batch) -> None:
         lines: list[TextLine] = []
-        for event in joined_parts(events):
+        leaves = 0
+        for count, event in enumerate(joined_parts(events), start=1):
+            self._limit(count)
             if self._reads_as_it_is(event, batch):
                 continue
             record = record_of(event.value)
@@ -217,6 +234,8 @@ class StreamReader:
             empty = True
             for leaf in unwrap(event, self._formats.json):
                 empty = False
+                leaves += 1
+                self._limit(leaves)
                 if isinstance(leaf.value, str):
                     lines.append(TextLine(event.position, leaf.value, leaf.time))
                 else:
