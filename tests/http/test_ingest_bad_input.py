@@ -287,3 +287,40 @@ def test_a_gzip_bomb_for_opentelemetry(service: Service) -> None:
         Content_Encoding="gzip",
     )
     assert answer.status == 413
+
+
+def _field(number: int, content: bytes) -> bytes:
+    """A protobuf field of bytes."""
+    length, size = b"", len(content)
+    while size > 127:
+        length += bytes([size & 127 | 128])
+        size >>= 7
+    return bytes([number << 3 | 2]) + length + bytes([size]) + content
+
+
+def _repeated(piece: bytes) -> bytes:
+    return piece * (50 * MIB // len(piece))
+
+
+MANY = {
+    "/elastic/_bulk": lambda: _repeated(b'{"create":{}}\n{}\n'),
+    "/services/collector/event": lambda: _repeated(b'{"event":"x"}'),
+    "/services/collector/raw": lambda: _repeated(b"x\n"),
+    "/v1/logs": lambda: _field(1, _field(2, _repeated(b"\x12\0"))),
+    "/loki/api/v1/push": lambda: b'{"streams":[{"values":['
+    + _repeated(b'["1","x"],')
+    + b'["1","x"]]}]}',
+    "/firehose": lambda: b'{"requestId":"a","timestamp":1,"records":['
+    + _repeated(b'{"data":"eAo="},')
+    + b'{"data":"eAo="}]}',
+}
+
+
+@pytest.mark.parametrize("path", MANY)
+def test_millions_of_events_in_an_envelope_take_little_memory(service: Service, path: str) -> None:
+    before = service.peak_resident_bytes()
+    body = gzip.compress(MANY[path](), 1)
+    kind = "application/x-protobuf" if path == "/v1/logs" else "application/json"
+    answer = send(service, body, path, Content_Type=kind, Content_Encoding="gzip")
+    assert answer.status in (400, 413)
+    assert service.peak_resident_bytes() - before < 600 * MIB

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from api_anomaly.logs.envelopes.broken import EnvelopeBroken
+from api_anomaly.logs.envelopes.broken import EnvelopeBroken, check_text
 from api_anomaly.logs.envelopes.json_text import decode_as
 from api_anomaly.logs.formats.format import Event, Value
 
@@ -34,6 +34,7 @@ class Bulk(NamedTuple):
 def read(body: bytes) -> Bulk:
     """The documents of a bulk body. A bad line becomes an item with an error and costs no other;
     raises EnvelopeBroken where nothing is an action. `delete` is answered and does nothing."""
+    check_text(body)
     items: list[BulkItem] = []
     events: list[Event] = []
     lines = iter([line for line in body.split(b"\n") if line.strip()])

@@ -8,11 +8,12 @@ Source: the Amazon Data Firehose developer guide (HTTP endpoint delivery specifi
 import base64
 import binascii
 import zlib
+from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from msgspec import Struct
 
-from api_anomaly.logs.envelopes.broken import EnvelopeBroken
+from api_anomaly.logs.envelopes.broken import EnvelopeBroken, bounded, check_text
 from api_anomaly.logs.envelopes.json_text import decode_as
 from api_anomaly.logs.formats.format import Event
 from api_anomaly.logs.formats.unwrap import events_of
@@ -43,7 +44,14 @@ def read(body: bytes, max_bytes: int) -> Delivery:
     """The events of a delivery whose records hold at most `max_bytes` together, after
     decompression. Raises EnvelopeBroken."""
     request = decode_as(body, _Request)
-    events: list[Event] = []
+    events = [
+        event._replace(position=position)
+        for position, event in enumerate(bounded(_events(request, max_bytes)), start=1)
+    ]
+    return Delivery(request.request_id, events)
+
+
+def _events(request: _Request, max_bytes: int) -> Iterator[Event]:
     left = max_bytes
     for record in request.records:
         try:
@@ -55,9 +63,8 @@ def read(body: bytes, max_bytes: int) -> Delivery:
         left -= len(data)
         if left < 0:
             raise EnvelopeBroken(f"more than {max_bytes} bytes after decompression")
-        for event in events_of(data):
-            events.append(event._replace(position=len(events) + 1))
-    return Delivery(request.request_id, events)
+        check_text(data)
+        yield from events_of(data)
 
 
 def _gunzip(data: bytes, max_bytes: int) -> bytes:

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 import msgspec
 
-from api_anomaly.logs.envelopes.broken import EnvelopeBroken
+from api_anomaly.logs.envelopes.broken import EnvelopeBroken, check_text
 from api_anomaly.logs.formats.format import Value
 
 T = TypeVar("T")
@@ -19,6 +19,7 @@ def decode_as(body: bytes, kind: type[T]) -> T:
     What msgspec refuses inside texts (bytes that are no UTF-8, half a surrogate pair) is read by
     the standard library: one client's odd user agent must not cost the batch.
     """
+    check_text(body)
     try:
         return msgspec.json.decode(body, type=kind)
     except (ValueError, RecursionError):

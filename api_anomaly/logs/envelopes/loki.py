@@ -8,7 +8,7 @@ from typing import Any, Final
 import cramjam
 from msgspec import Struct
 
-from api_anomaly.logs.envelopes.broken import EnvelopeBroken
+from api_anomaly.logs.envelopes.broken import EnvelopeBroken, bounded
 from api_anomaly.logs.envelopes.json_text import decode_as
 from api_anomaly.logs.envelopes.protobuf import fields, message, signed, varint
 from api_anomaly.logs.formats.format import Event, Value
@@ -30,7 +30,7 @@ def read_json(body: bytes) -> list[Event]:
     EnvelopeBroken."""
     push = decode_as(body, _Push)
     entries = [entry for stream in push.streams or () for entry in stream.values or ()]
-    return [_json_event(number, entry) for number, entry in enumerate(entries, start=1)]
+    return [_json_event(number, entry) for number, entry in enumerate(bounded(entries), start=1)]
 
 
 def _json_event(position: int, entry: list[Value]) -> Event:
@@ -48,14 +48,14 @@ def _seconds(nanoseconds: Value) -> float | None:
 def read_protobuf(body: bytes, max_bytes: int) -> list[Event]:
     """The entries of a PushRequest in a snappy block that holds at most `max_bytes`. Raises
     EnvelopeBroken."""
-    events: list[Event] = []
-    for tag, stream in fields(uncompressed(body, max_bytes)):
-        if tag != 10:  # 1: streams
-            continue
-        for inner, entry in fields(message(stream)):
-            if inner == 18:  # 2: entries
-                events.append(_event(len(events) + 1, message(entry)))
-    return events
+    entries = (
+        message(entry)
+        for tag, stream in fields(uncompressed(body, max_bytes))
+        if tag == 10  # 1: streams
+        for inner, entry in fields(message(stream))
+        if inner == 18  # 2: entries
+    )
+    return [_event(number, entry) for number, entry in enumerate(bounded(entries), start=1)]
 
 
 def _event(position: int, entry: bytes) -> Event:

@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from api_anomaly.logs.envelopes.broken import EnvelopeBroken
+from api_anomaly.logs.envelopes.broken import EnvelopeBroken, bounded
 from api_anomaly.logs.envelopes.json_text import decode_as
 from api_anomaly.logs.envelopes.protobuf import (
     encode_bytes,
@@ -39,12 +39,13 @@ _double = struct.Struct("<d").unpack_from
 
 def read_protobuf(body: bytes) -> list[Event]:
     """The log records of an ExportLogsServiceRequest. Raises EnvelopeBroken."""
-    events: list[Event] = []
-    for resource_logs in _messages(body, _REPEATED_1):
-        for scope_logs in _messages(resource_logs, _REPEATED_2):
-            for record in _messages(scope_logs, _REPEATED_2):
-                events.append(_event(len(events) + 1, *_record(record)))
-    return events
+    records = (
+        record
+        for resource_logs in _messages(body, _REPEATED_1)
+        for scope_logs in _messages(resource_logs, _REPEATED_2)
+        for record in _messages(scope_logs, _REPEATED_2)
+    )
+    return [_event(number, *_record(record)) for number, record in enumerate(bounded(records), 1)]
 
 
 def _messages(data: bytes, wanted: int) -> Iterator[bytes]:
@@ -196,7 +197,9 @@ def _events(request: _Request) -> list[Event]:
         for scope_logs in resource_logs.scope_logs or ()
         for record in scope_logs.log_records or ()
     )
-    return [_event(number, *_json_record(record)) for number, record in enumerate(records, 1)]
+    return [
+        _event(number, *_json_record(record)) for number, record in enumerate(bounded(records), 1)
+    ]
 
 
 def _json_record(record: _LogRecord) -> tuple[Record, Value, int, int]:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from api_anomaly.logs.envelopes.broken import EnvelopeBroken
+from api_anomaly.logs.envelopes.broken import EnvelopeBroken, bounded, check_text
 from api_anomaly.logs.envelopes.json_text import values
 from api_anomaly.logs.formats.format import Event, ParseError, Value
 from api_anomaly.logs.formats.normalize import timestamp
@@ -56,7 +56,7 @@ def read_events(body: bytes) -> Hec:
     time: Value = None
     number = 0
     try:
-        for value in _objects(body):
+        for value in bounded(_objects(body)):
             time = value.get("time", time)  # holds for the objects behind it too
             event = _event(value)
             if isinstance(event, Code):
@@ -97,7 +97,8 @@ def _seconds(time: Value) -> float | None:
 
 def read_raw(body: bytes) -> list[Event]:
     """The lines of `/services/collector/raw`. Raises HecBroken where there is none."""
-    events = list(events_of(body))
+    check_text(body)
+    events = list(bounded(events_of(body)))
     if not events:
         raise HecBroken(Code.NO_DATA)
     return events

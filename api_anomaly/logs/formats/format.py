@@ -73,8 +73,8 @@ class LineError(NamedTuple):
 
 
 class ReadOptions(NamedTuple):
-    """How to read. `log_format`: a server's own directive, before `format`. `max_lines` of one body,
-    whether they are logs or not; 0: no limit."""
+    """How to read. `log_format`: a server's own directive, before `format`. `max_lines` of one
+    body, whether they are logs or not; 0: no limit."""
 
     format: str = "auto"
     log_format: str | None = None
