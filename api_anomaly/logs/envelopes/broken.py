@@ -1,5 +1,4 @@
-"""The error of all envelopes, and how much one may hold: few bytes can stand for millions of logs.
-"""
+"""The error of all envelopes, and how much one may hold: a few bytes can stand for millions."""
 
 from collections.abc import Iterable, Iterator
 from typing import Final, TypeVar
