@@ -51,12 +51,12 @@ class HistorySpan(NamedTuple):
         """Hours between the earliest and the latest log."""
         return max(0.0, self.last - self.first) / 3600.0
 
-    def plus(self, columns: Columns) -> "HistorySpan":
-        """The span with the logs of `columns` too."""
+    @classmethod
+    def of(cls, columns: Columns) -> "HistorySpan":
+        """The span of the logs of `columns`."""
         if not len(columns):
-            return self
-        first, last = float(columns.time.min()), float(columns.time.max())
-        return self.joined(HistorySpan(len(columns), first, last))
+            return cls(0, 0.0, 0.0)
+        return cls(len(columns), float(columns.time.min()), float(columns.time.max()))
 
     def joined(self, other: "HistorySpan") -> "HistorySpan":
         """Both spans as one."""
@@ -134,8 +134,9 @@ class HistoryService:
             except StorageFailed:
                 self._metrics.count("storage_failures_total", "history")
                 raise
-        self.span = self.span.plus(entry.columns)
-        self._since_roll = self._since_roll.plus(entry.columns)
+        added = HistorySpan.of(entry.columns)
+        self.span = self.span.joined(added)
+        self._since_roll = self._since_roll.joined(added)
 
     async def flushed(self) -> None:
         """Wait until everything that was appended before is on disk. Raises StorageFailed."""
