@@ -18,7 +18,7 @@ _TOOLS = ROOT / ".venv" / "fuzz"
 #: Endpoints whose bodies are not JSON of ours: the schema cannot say what they take. The property
 #: tests of tests/logs and tests/http send them any bytes.
 _FOREIGN = "^/(ingest|elastic|services|loki|v1|firehose|.well-known)"
-_READERS = ("gzipped", "json", "log", "headers", "manifest", "snapshot", "tokens")
+_READERS = ("compressed", "json", "log", "headers", "manifest", "snapshot", "tokens")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

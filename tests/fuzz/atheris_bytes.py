@@ -12,6 +12,8 @@ import atheris
 
 # Kernels are imported before: Numba cannot compile what Atheris has instrumented.
 import api_anomaly.detector  # noqa: F401
+import api_anomaly.logs.json_position  # noqa: F401
+import api_anomaly.logs.setup_checks  # noqa: F401
 
 with atheris.instrument_imports(include=["api_anomaly"]):
     from api_anomaly.errors import AnomalyError

@@ -281,6 +281,9 @@ class StreamReader:
             batch.add(row.parse(record), position, time, row.name)
         except ParseError as error:
             batch.reject(position, str(error))
+        except (LookupError, TypeError, AttributeError):
+            # A format that was named reads what it recognizes; this record it does not.
+            batch.reject(position, f"not a record of the format {row.name}")
 
 
 def _formats(options: ReadOptions) -> Candidates:
