@@ -93,6 +93,7 @@ def run(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
 def _batches(logs: Logs, size: int) -> Iterator[Logs]:
     for start in range(0, len(logs), size):
         yield logs[start : start + size]
+    raise RuntimeError("the simulated traffic is used up: more --users or a longer --pause")
 
 
 def _until_trained(story: _Story, batches: Iterator[Logs], arguments: argparse.Namespace) -> None:
@@ -122,12 +123,12 @@ def _attacked(story: _Story, attack: Logs, arguments: argparse.Namespace) -> int
     ordinary ones in time."""
     begin = datetime.fromisoformat(attack[0]["timestamp"])
     later = datetime.fromisoformat(story.last) - begin
-    for number, batch in enumerate(_batches(attack, arguments.attack_batch)):
-        anomalies = story.send(batch, later)["anomalies"]
+    size = arguments.attack_batch
+    for start in range(0, len(attack), size):
+        anomalies = story.send(attack[start : start + size], later)["anomalies"]
         if anomalies:
             story.note("first anomaly of the attacker")
-            before: int = number * arguments.attack_batch
-            return before + int(anomalies[0]["line"])
+            return start + int(anomalies[0]["line"])
         time.sleep(arguments.pause)
     return 0
 
@@ -136,7 +137,7 @@ def main(argv: list[str] | None = None) -> int:
     """Play and print; 1 when the attacker was not found."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.first_anomaly", description=__doc__)
     parser.add_argument("--logs", type=int, default=2_000, help="FIRST_TRAINING_LOGS")
-    parser.add_argument("--users", type=int, default=60, help="simulated users")
+    parser.add_argument("--users", type=int, default=100, help="simulated users")
     parser.add_argument(
         "--family", default="credential_stuffing", choices=FAMILIES, help="of attacks"
     )
