@@ -82,9 +82,7 @@ def _history(history: HistoryService) -> HistoryStatus | None:
 
 def _first_training(first: FirstTraining) -> FirstTrainingStatus | None:
     missing = first.missing
-    if missing is None:
-        return None
-    return {"missing_logs": missing.logs, "missing_hours": round(missing.hours, 2)}
+    return None if missing is None else cast(FirstTrainingStatus, missing.response())
 
 
 def _memory(served: ServedModel | None, snapshot_age: float | None) -> MemoryStatus | None:
